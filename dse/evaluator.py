@@ -96,7 +96,7 @@ class Evaluator:
         self.technology = Technology({**spec.technology, **parameters}, library_of(spec.library))
         self.economics = spec.economics
         self._drawn = any(np.ndim(value) for value in parameters.values())
-        self._columns: dict[str, dict[str, FloatArray]] = {}
+        self._known: dict[str, tuple[frozenset[str] | None, dict[str, FloatArray]]] = {}
         numbers = {name: one.few_numbers(MOST_LEVELS) for name, one in parameters_of(spec.space, [*spec.space]).items()}
         self.levels = {name: few for name, few in numbers.items() if few is not None}
         self.replayed = Replayed(self.judged, self.levels)
@@ -378,7 +378,7 @@ class Evaluator:
 
     def some_of_baselines(self, metrics: frozenset[str]) -> dict[str, dict[str, float]]:
         """Return some metrics of every baseline of the sweep, and what comes with them; missing ones are NaN."""
-        return _first_rows(self._columns_by_name(self.spec.baselines, metrics))
+        return _first_rows(self._columns_of(self.spec.baselines, metrics))
 
     def baseline(self, entry: BaselineSpec) -> dict[str, float]:
         """Return the metrics of library chips serving the sweep's workloads."""
@@ -421,10 +421,7 @@ class Evaluator:
     @cached_property
     def judging_references(self) -> dict[str, dict[str, FloatArray]]:
         """The same, as far as constraints name them."""
-        return {
-            name: self._columns.get(name) or self.baseline_columns(self.spec.baselines[name], metrics=metrics)
-            for name, metrics in self._referred.items()
-        }
+        return {name: self._columns_of([name], metrics)[name] for name, metrics in self._referred.items()}
 
     @cached_property
     def _referred(self) -> dict[str, frozenset[str]]:
@@ -432,26 +429,24 @@ class Evaluator:
         relative = [(one.relative_to, one.metric) for one in self.spec.constraints if one.relative_to is not None]
         return {name: frozenset(metric for other, metric in relative if other == name) for name, _ in relative}
 
-    def _columns_of(self, names: Collection[str]) -> dict[str, dict[str, FloatArray]]:
-        """Return all metrics of baselines of the sweep, each worked out once."""
-        self._columns |= self._columns_by_name([name for name in names if name not in self._columns])
-        return {name: self._columns[name] for name in names}
-
-    def _columns_by_name(
+    def _columns_of(
         self, names: Collection[str], metrics: frozenset[str] | None = None
     ) -> dict[str, dict[str, FloatArray]]:
-        """Return metrics of baselines of the sweep, all where `metrics` is None; those served alike are one table."""
+        """Return metrics of baselines of the sweep, all where `metrics` is None, new ones as few tables."""
         tables: dict[Hashable, list[str]] = {}
         for name in names:
+            known = self._known.get(name)
+            if known is not None and (known[0] is None or (metrics is not None and metrics <= known[0])):
+                continue
             entry = self.spec.baselines[name]
             alike = (entry.batch, entry.parallelism, entry.prefill, entry.node_chips, entry.network_gbps)
             # Where parameters are columns of draws, these are the rows.
             tables.setdefault(name if self._drawn else alike, []).append(name)
-        found: dict[str, dict[str, FloatArray]] = {}
         for table in tables.values():
             columns = self.baseline_columns(*(self.spec.baselines[name] for name in table), metrics=metrics)
-            found |= zip(table, [columns] if len(table) == 1 else _rows(columns, len(table)), strict=True)
-        return {name: found[name] for name in names}
+            rows = [columns] if len(table) == 1 else _rows(columns, len(table))
+            self._known |= {name: (metrics, row) for name, row in zip(table, rows, strict=True)}
+        return {name: self._known[name][1] for name in names}
 
     def serve_baseline(self, entry: BaselineSpec, name: str, *, batches: FloatArray | None = None) -> WorkloadResult:
         """Return one workload on a baseline's chips, sharing it as the workload says.

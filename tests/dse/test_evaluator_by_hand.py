@@ -44,7 +44,7 @@ def bare(**parts):
         "mix": {}, "derived": (), "space": {}, "deployment": None, "baselines": {},
     }  # fmt: skip
     made = object.__new__(Evaluator)
-    made.spec, made.model, made._drawn, made._columns = SimpleNamespace(**usual | parts), None, False, {}
+    made.spec, made.model, made._drawn, made._known = SimpleNamespace(**usual | parts), None, False, {}
     made.technology = Technology()
     return made
 
@@ -355,9 +355,10 @@ def test_metrics_of_baselines_are_worked_out_once_and_as_far_as_they_are_asked_f
     assert one.baselines == found and asked[1:] == [([id(c)], None)], "once each"
     assert one.references["b"]["x"].tolist() == [2] and one.references["b"]["y"].tolist() == [3]
     del one.__dict__["judging_references"]
-    assert one.judging_references["a"] is one._columns["a"] and len(asked) == 2
+    assert one.judging_references["a"] is one.references["a"] and len(asked) == 2
     asked.clear()
-    one._drawn = True
+    assert one.some_of_baselines(frozenset({"x"})) == found and not asked, "all of them hold some"
+    one._drawn, one._known = True, {}
     one.some_of_baselines(frozenset())
     assert [entries for entries, _ in asked] == [[id(a)], [id(c)], [id(b)]], "draws are rows already"
 

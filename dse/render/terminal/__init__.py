@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
-from rich.table import Column
 from rich.text import Text
 
 from dse.number_texts import number_text, share_text
@@ -140,6 +139,7 @@ def _state(progress: Progress) -> str:
 @contextmanager
 def _bar() -> Iterator[ProgressSink]:
     from rich import progress as bars
+    from rich.table import Column
 
     # On a narrow terminal the state gives way, not the bar or the time: it has what they leave of the line.
     columns = (
