@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from cost_models.table import Choice, Designs, FloatArray
 from cost_models.tape import NotNotedError, Slot, Tape, held, slots_of
 
-LEAST_ROWS = 256
-"""Rows of a table from which it is replayed: fewer are mostly asked for once."""
+LEAST_ROWS = 64
+"""Rows of a table from which it is replayed."""
 
-CALLS_BEFORE = 2
-"""Tables that a function is given before it is noted: who asks once or twice is answered sooner without."""
+NOTED_FROM = 256
+"""Rows of a table from which it may be noted: fewer are mostly asked for a few times."""
+
+CALLS_BEFORE = 7
+"""Tables that a function is given before it is noted, which takes as long as a dozen small ones."""
 
 NOTED_ROWS = 4096
 """Rows of a table on which it is noted at most: as many as show what its kind is like."""
@@ -34,7 +37,7 @@ AMID = (16, 64, 256)
 MOST_NOTES = 3
 """Kinds of tables that are noted, which differ in the conditions that they meet."""
 
-MOST_CALLS = 8
+MOST_CALLS = CALLS_BEFORE + 6
 """Tables that may meet no conditions, beyond as many as have met some, until none is replayed."""
 
 Columns: TypeAlias = Sequence[Any]
@@ -291,8 +294,10 @@ class Replayed:
             kind.replays += 1
             kind.notes = (notes, *(one for one in kind.notes if one is not notes))  # the next table is likely alike
             return found
-        kind.calls += 1
         result = self._function(designs)
+        if rows < NOTED_FROM:
+            return result
+        kind.calls += 1
         if kind.calls > kind.replays + MOST_CALLS:
             kind.notes, kind.refusal = (), kind.refusal or "tables meet too different conditions"
         elif not kind.refusal and len(kind.notes) < MOST_NOTES:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cost_models.table import Choice, FloatArray, Setting, Table, column_of
 from dse.evaluator import Evaluation, Evaluator
+from dse.replay import NOTED_ROWS
 from dse.results.picks import settings_of
 from dse.results.rows import Ids, Rows, joined
 from dse.samplers import make_sampler
@@ -118,6 +119,8 @@ class CandidatePool:
             fixed: parameters that take only one of their values.
         """
         is_whole = space.is_enumerable and space.grid_size <= MAX_GRID
+        if not is_whole and not metrics:
+            evaluator.note(space.scattered(NOTED_ROWS))
         parts = (
             [_evaluated(evaluator, _of(fixed, space.grid_at(space.grid_places(np.arange(space.grid_size)))), metrics)]
             if is_whole

@@ -9,7 +9,18 @@ import pytest
 from cost_models.table import Choice, Table
 from cost_models.tape import NotNotedError, as_one
 from dse.evaluator import Evaluator
-from dse.replay import CALLS_BEFORE, LEAST_ROWS, MOST_CALLS, MOST_NOTES, MissError, Notes, Replayed, noted, same
+from dse.replay import (
+    CALLS_BEFORE,
+    LEAST_ROWS,
+    MOST_CALLS,
+    MOST_NOTES,
+    NOTED_FROM,
+    MissError,
+    Notes,
+    Replayed,
+    noted,
+    same,
+)
 from dse.samplers import sampler_of
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
@@ -114,7 +125,7 @@ def larger(designs):
     return {"y": designs["x"] * (2.0 if (designs["x"] > 1).any() else 3.0)}
 
 
-LONG = [table(LEAST_ROWS + number) for number in range(20)]
+LONG = [table(NOTED_FROM + number) for number in range(20)]
 
 
 def test_tables_are_replayed_after_the_first_ones():
@@ -124,9 +135,13 @@ def test_tables_are_replayed_after_the_first_ones():
 
 
 def test_few_rows_and_a_row_that_stands_for_all_are_left_to_the_function():
-    few, one = table(LEAST_ROWS - 1), LONG[0] | {"name": Choice(("a", "b"), np.array([1]))}
-    replayed = answered(doubled, *[few, one] * 4)
+    few, one = table(NOTED_FROM - 1), LONG[0] | {"name": Choice(("a", "b"), np.array([1]))}
+    replayed = answered(doubled, *[few, one] * (CALLS_BEFORE + 1))
     assert (replayed.kind.calls, replayed.kind.replays) == (0, 0)
+    replayed.note(LONG[0])
+    for rows, replays in ((LEAST_ROWS - 1, 0), (LEAST_ROWS, 1), (NOTED_FROM - 1, 2)):
+        assert same(replayed(table(rows)), doubled(table(rows)))
+        assert (replayed.kind.calls, replayed.kind.replays) == (0, replays), "noted ahead, fewer rows are replayed"
 
 
 def test_other_columns_begin_anew():
@@ -136,7 +151,7 @@ def test_other_columns_begin_anew():
 
 
 def test_a_table_that_misses_a_condition_is_answered_by_the_function_and_noted_itself():
-    above = [table(LEAST_ROWS + number, high=2.0) for number in range(5)]
+    above = [table(NOTED_FROM + number, high=2.0) for number in range(5)]
     replayed = answered(larger, *LONG[:5], *above, *LONG[5:])
     assert not replayed.kind.refusal
     assert (replayed.kind.calls, replayed.kind.replays) == (CALLS_BEFORE + 2, len(LONG) + 5 - CALLS_BEFORE - 2)
@@ -156,7 +171,7 @@ def test_a_table_without_some_rows_is_replayed_amid_rows_that_have_them():
 
 
 def test_a_table_whose_rows_hang_on_others_is_not_replayed_amid_other_rows():
-    above = [table(LEAST_ROWS + number, high=2.0) for number in range(5)]
+    above = [table(NOTED_FROM + number, high=2.0) for number in range(CALLS_BEFORE + 3)]
     replayed = answered(larger, *above, *LONG)
     assert all(isinstance(notes, Notes) for notes in replayed.kind.notes) and len(replayed.kind.notes) == 2
 
@@ -165,7 +180,7 @@ def test_a_table_whose_rows_hang_on_others_is_not_replayed_amid_other_rows():
     "look", [lambda x: float(x.max()), lambda x: x.mean().item(), lambda x: int(x[0]), lambda x: (x > 90).any() + x[0]]
 )
 def test_where_every_table_meets_other_conditions_nothing_is_replayed(look):
-    moved = [table(LEAST_ROWS + number, number, number + 1) for number in range(MOST_CALLS + MOST_NOTES + 4)]
+    moved = [table(NOTED_FROM + number, number, number + 1) for number in range(MOST_CALLS + MOST_NOTES + 4)]
     replayed = answered(lambda designs: {"y": designs["x"] * float(look(designs["x"]))}, *moved)
     assert replayed.kind.replays == 0
     assert replayed.kind.refusal == "tables meet too different conditions"
@@ -199,7 +214,7 @@ def test_a_number_that_hangs_on_the_length_of_a_table_is_no_constant():
 def test_what_a_search_asks_for_is_replayed_and_nothing_else():
     spec = parse_spec(tiny())
     evaluator, usual = Evaluator(spec), Evaluator(spec)
-    for designs in tables(spec, *range(LEAST_ROWS, LEAST_ROWS + 6)):
+    for designs in tables(spec, *range(NOTED_FROM, NOTED_FROM + CALLS_BEFORE + 4)):
         found, expected = evaluator.evaluate(designs, metrics=()), usual.evaluate(designs, metrics=("chat.ttft_ms",))
         assert [*found.margins] == [*expected.margins] and [*found.metrics] == [
             name for name in expected.metrics if name in found.metrics
@@ -209,14 +224,14 @@ def test_what_a_search_asks_for_is_replayed_and_nothing_else():
             assert same(there, {name: getattr(expected, kind)[name] for name in there})
         assert found.objectives.tobytes() == expected.objectives.tobytes()
         assert (found.feasible == expected.feasible).all()
-    assert evaluator.replayed.kind.replays == 6 - CALLS_BEFORE - 1
+    assert evaluator.replayed.kind.replays == 3
     assert usual.replayed.kind.calls == usual.replayed.kind.replays == 0
     assert evaluator.technology.reads == usual.technology.reads
 
 
 def test_draws_are_not_replayed():
-    drawn = Evaluator(parse_spec(tiny()), {"tco.pue": np.linspace(1.1, 1.5, LEAST_ROWS)})
-    one = tables(drawn.spec, 1)[0].repeated(LEAST_ROWS)
+    drawn = Evaluator(parse_spec(tiny()), {"tco.pue": np.linspace(1.1, 1.5, NOTED_FROM)})
+    one = tables(drawn.spec, 1)[0].repeated(NOTED_FROM)
     for _ in pairwise(range(CALLS_BEFORE + 3)):
         drawn.evaluate(one, metrics=())
     assert drawn.replayed.kind.calls == drawn.replayed.kind.replays == 0

@@ -30,7 +30,10 @@ class Made:
     """An evaluator by which a design costs its distance from `GOAL`; none but those of 2048 MACs is infeasible."""
 
     def __init__(self):
-        self.spec, self.sizes, self.asked = SPEC, [], set()
+        self.spec, self.sizes, self.asked, self.noted = SPEC, [], set(), []
+
+    def note(self, designs):
+        self.noted.append(designs.rows)
 
     def evaluate(self, designs, *, metrics=None):
         self.sizes.append(designs.rows)
@@ -103,6 +106,7 @@ def test_a_large_space_is_sampled_towards_every_goal(monkeypatch, fixed):
     # The last generation may go beyond the budget.
     each = len(pool.rows) // 2
     assert not pool.is_whole and 64 <= each < 64 + 24 and max(pool.evaluator.sizes) <= 24
+    assert pool.evaluator.noted == [nearest.NOTED_ROWS]
     # Designs of a goal are numbered from 0 on.
     assert pool.rows.ids.tolist() == [*range(each)] * 2
     first = told[: len(told) // 2]
