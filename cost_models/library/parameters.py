@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -32,8 +31,7 @@ ANY_SIZE = Bounds()
 _RATE = re.compile("(gb|tb|gbit)_s(?=_|$)")
 
 
-@dataclass(frozen=True)
-class _Context:
+class _Context(NamedTuple):
     """What a parameter takes from the mappings around it where it says nothing itself."""
 
     sources: tuple[str, ...] = ()
@@ -138,12 +136,12 @@ class LibraryParameterReader:
             self._add(path, {"typ": typ, "low": node.get("low"), "high": node.get("high")}, context)
         recalled = node.get("unsourced_fields", ())
         for key, value in node.items():
-            inner = (*path, str(key))
-            if isinstance(value, Mapping):
-                self._walk(value, inner, context)
-            elif is_number(value) and key not in _OWN_WORDS and context.sources:
-                bare = context.within({"src": ["unsourced"], "conf": "low"} if key in recalled else {}, str(key))
-                self._add(inner, {"typ": value}, bare)
+            if is_number(value):
+                if key not in _OWN_WORDS and context.sources:
+                    bare = context.within({"src": ["unsourced"], "conf": "low"} if key in recalled else {}, str(key))
+                    self._add((*path, str(key)), {"typ": value}, bare)
+            elif isinstance(value, Mapping):
+                self._walk(value, (*path, str(key)), context)
 
     def _add(self, path: tuple[str, ...], numbers: Mapping[str, Any], context: _Context) -> None:
         unknown = [source for source in context.sources if source not in self._sources]
