@@ -217,6 +217,15 @@ def rows_where(condition: NDArray[np.bool_], one: Number, other: Number) -> Floa
     return bits.view(np.float64)
 
 
+@row_by_row
+def as_rows(*columns: Number) -> FloatArray:
+    """Return numbers and columns as the rows of one ``(columns, n)`` array, what is the same for all rows repeated."""
+    rows = np.empty((len(columns), max([getattr(column, "size", 1) for column in columns])))
+    for place, column in enumerate(columns):
+        rows[place] = column
+    return rows
+
+
 def distinct_rows(columns: Iterable[FloatArray]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the first of each kind of equal rows of ``(n,)`` columns, in their order, and the kind of each row."""
     code: NDArray[np.intp] | None = None

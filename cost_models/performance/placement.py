@@ -10,7 +10,6 @@ at every step goes to a memory that can be written, before anything else takes i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +18,7 @@ from cost_models.performance.phases import PhaseTime, decode_phase
 from cost_models.performance.roofline import tensors_of
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Machine, Placement
-from cost_models.table import FloatArray, Number, positive
+from cost_models.table import FloatArray, Number, as_rows, positive
 from cost_models.workload.formats import Formats
 from cost_models.workload.hotness import hotness
 from cost_models.workload.serving import ServingConfig, held_tensors, layers_held
@@ -115,8 +114,8 @@ def placed(
     shares = {name: hot if name == "experts" else np.ones((1, 1)) for name in names}
     rows = [(name, share) for name in names for share in shares[name]]
     fractions = second_fractions(
-        _stacked([held[name] / len(shares[name]) for name, _ in rows]),
-        _stacked([read[name] * share for name, share in rows]),
+        as_rows(*[held[name] / len(shares[name]) for name, _ in rows]),
+        as_rows(*[read[name] * share for name, share in rows]),
         np.array([[float(name in WRITTEN)] for name, _ in rows]),
         capacities=left,
         seconds_per_byte=(first_s, second_s),
@@ -136,7 +135,3 @@ def placed(
             added_j_per_byte={name: x * (second.j_per_byte - machine.dram_j_per_byte) for name, x in reads.items()},
         ),
     )
-
-
-def _stacked(columns: Sequence[FloatArray]) -> FloatArray:
-    return np.stack(np.broadcast_arrays(*map(np.atleast_1d, columns)))

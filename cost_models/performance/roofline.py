@@ -12,7 +12,7 @@ import numpy as np
 from cost_models.performance.interconnect import all_reduce_s, all_to_all_s, device_of, die_all_reduce_s
 from cost_models.performance.serving_stack import Software
 from cost_models.silicon.machine import Arrays, Machine
-from cost_models.table import FloatArray, Number, positive
+from cost_models.table import FloatArray, Number, as_rows, positive
 from cost_models.tape import asarray
 from cost_models.workload.formats import Formats
 from cost_models.workload.operators import Operators
@@ -80,8 +80,7 @@ def by_class(
         for name, value in told.items()
         if name in operators.classes
     }
-    first, *others = (values[name] for name in operators.classes)
-    return np.stack(np.broadcast_arrays(first, *others)) if others else first[None]
+    return as_rows(*[values[name] for name in operators.classes])
 
 
 def activation_element_bytes(operators: Operators, formats: Formats) -> FloatArray:
@@ -165,7 +164,7 @@ def tensors_of(operators: Operators) -> tuple[str, ...]:
 
 def of_tensors(operators: Operators, values: Mapping[str, FloatArray]) -> FloatArray:
     """Return ``(ops, n)`` the value of the tensor that each operator reads."""
-    return np.stack(np.broadcast_arrays(*(values[name] for name in tensors_of(operators))))
+    return as_rows(*[values[name] for name in tensors_of(operators)])
 
 
 def memory_slowdown(operators: Operators, machine: Machine) -> Number:

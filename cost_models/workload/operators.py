@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from cost_models.library import Model
-from cost_models.table import FloatArray, Number
-from cost_models.tape import asarray, row_by_row
+from cost_models.table import FloatArray, Number, as_rows
+from cost_models.tape import asarray
 from cost_models.workload.param_count import (
     Attention,
     attention_weights,
@@ -121,6 +121,10 @@ class Shape:
         return self.ranks_per_chip * most_loaded_fraction(parts, asarray(self.tensor_parallel) * self.ranks_per_chip)
 
 
+AMOUNTS = tuple(field.name for field in fields(Operators)[2:])
+"""What is told of every operator."""
+
+
 class OperatorStack:
     """Collects operators and stacks their amounts on a first axis."""
 
@@ -128,7 +132,7 @@ class OperatorStack:
         self._names: list[str] = []
         self._count: Counter[str] = Counter()
         self._classes: list[WeightClass] = []
-        self._rows: dict[str, list[Number]] = {f.name: [] for f in fields(Operators)[2:]}
+        self._amounts: list[dict[str, Number]] = []
 
     def add(self, name: str, weight_class: WeightClass, times: float, **amounts: Number) -> None:
         """Add an operator, numbered where one of its name is there; amounts that are not told are 0."""
@@ -137,21 +141,12 @@ class OperatorStack:
         self._count[name] += 1
         self._names.append(name if self._count[name] == 1 else f"{name}_{self._count[name]}")
         self._classes.append(weight_class)
-        for field, values in self._rows.items():
-            values.append(times if field == "times" else amounts.get(field, 0.0))
+        self._amounts.append({**amounts, "times": times})
 
     def build(self) -> Operators:
         """Return all operators, columns broadcast to a common length."""
-        columns = {name: _stacked(*values) for name, values in self._rows.items()}
+        columns = {name: as_rows(*[one.get(name, 0.0) for one in self._amounts]) for name in AMOUNTS}
         return Operators(tuple(self._names), tuple(self._classes), **columns)
-
-
-@row_by_row
-def _stacked(*values: Number) -> FloatArray:
-    table = np.empty((len(values), max(getattr(value, "size", 1) for value in values)))
-    for row, value in zip(table, values, strict=True):
-        row[:] = value
-    return table
 
 
 def most_loaded_fraction(parts: int, chips: Number) -> Number:
