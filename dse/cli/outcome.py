@@ -70,9 +70,9 @@ def finish(
 ) -> None:
     """Search, print what was found, then draw it, and end with its status.
 
-    What was found is printed before its sample and sheets are written and before anything is drawn, so that nobody
-    waits for those to see it. Only what would make an infeasible sweep feasible, which is looked for afterwards, comes
-    later; in JSON, which is one document, the rest waits for it.
+    What was found, and what would make an infeasible sweep feasible, is printed before the sample and sheets of the run
+    are written and before anything is drawn, so that nobody waits for those to see it. JSON, which is one document,
+    waits for all of it where nothing is feasible.
 
     Args:
         search: makes the run; told where its progress and its answer go (`dse.runs.run`).
@@ -89,24 +89,30 @@ def finish(
     from dse.render.terminal.outcome import remedy_parts
 
     told = False
+
+    def tell(run: StoredRun, directory: Path) -> None:
+        nonlocal told
+        _tell(run, directory, output, full)
+        if output is Format.table and not run.found_feasible:
+            why = _remedies(run, asked)
+            emit(output, lambda: remedy_parts(run, why, full=full), lambda: None)
+            sys.stdout.flush()
+        told = True
+
     with ExitStack() as display:
 
         def answered(run: StoredRun, directory: Path) -> None:
-            nonlocal told
             display.close()
             if run.found_feasible or output is not Format.json:
                 # What goes wrong here is said once the run is written.
                 with suppress(Exception):
-                    _tell(run, directory, output, full)
-                    told = True
+                    tell(run, directory)
 
         done = search(progress=display.enter_context(progress_display(quiet=quiet)), answered=answered)
-    why = None if done.found_feasible else _remedies(done, asked)
+    if output is not Format.table and not done.found_feasible:
+        _remedies(done, asked)
     if not told:
-        _tell(done, done.path, output, full)
-    if output is Format.table and not done.found_feasible:
-        emit(output, lambda: remedy_parts(done, why, full=full), lambda: None)
-        sys.stdout.flush()
+        tell(done, done.path)
     counts, status = done.manifest["counts"], done.manifest["status"]
     if html and not done.spec.builtin_disabled and counts["evaluated"]:
         with telling("the report"):
