@@ -143,11 +143,11 @@ def _fixed_s(
 ) -> FloatArray:
     """Return host time and hand-overs of one pass of `tokens` activation rows, `scored` of each sequence scored."""
     handed = asarray(tokens) * serving.model.d_model * asarray(formats.activation_bits) / 8
-    several = asarray(serving.stages) > 1
+    handed = handed * (asarray(serving.stages) > 1)
     group = asarray(serving.tensor_parallel) * serving.replicas
-    hops = send_s(handed * several, machine, software, stages=serving.stages, chips=group)
+    hops = send_s(handed, machine, software, stages=serving.stages, chips=group)
     each = software.sequence_s + serving.model.vocab * software.logit_s * scored
-    return asarray(software.step_s + asarray(serving.batch) * each + np.where(several, hops, 0.0))
+    return asarray(software.step_s + asarray(serving.batch) * each + hops)
 
 
 def decode_phase(
@@ -234,7 +234,7 @@ def _timed(
 
 
 def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[OperatorTime, FloatArray]:
-    """Return the mean times of operators whose times are straight lines between two ends, and their sums."""
+    """Return the mean times of attention, straight lines between those of two contexts, and their sums."""
     at_start, at_end = ends
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
@@ -249,7 +249,8 @@ def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[Operat
         dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
         near_bytes=(at_start.near_bytes + at_end.near_bytes) / 2,
     )
-    return mean, larger + exposed + mean.kernel_s + mean.collective_s
+    # Attention sums nothing over chips.
+    return mean, larger + exposed + mean.kernel_s
 
 
 def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:

@@ -97,7 +97,7 @@ class SteadyState:
     @cached_property
     def biased(self) -> FloatArray:
         """Mean length of the step that they find, biased by its length, where all waiting prompts join the next one."""
-        x, rest = self.queue.steps.prompt_s, np.maximum(1 - self.idle, 1e-300)
+        x, rest = self.queue.steps.prompt_s, 1 - self.idle
         spread = 1 + asarray(self.queue.traffic.prompt_cv) ** 2
         return asarray(self.step / (1 - self.busy) + self.rate / rest * x**2 * spread / (1 - self.busy**2))
 
@@ -106,7 +106,7 @@ class SteadyState:
         """Time to first token: on an idle engine, between decode steps, behind other prompts, behind full memory."""
         queue, x, step = self.queue, self.queue.steps.prompt_s, self.step
         steps, traffic, room = queue.steps, queue.traffic, queue.steps.prompts_per_step
-        found, rest = self._found, np.maximum(1 - self.idle, 1e-300)
+        found, rest = self._found, 1 - self.idle
         own = steps.chunks * (step - steps.decode_s[0])
         shared = self.biased / 2 + x * self.rate * self.biased
         # Bursts queue for prompts (Kingman's bound, less what Poisson arrivals wait).

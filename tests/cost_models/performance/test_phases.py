@@ -96,6 +96,20 @@ def test_the_mean_step_is_the_mean_over_the_steps():
     assert decode_phase(serving, machine, stack, form).pass_s[0] == pytest.approx(np.mean(steps), rel=1e-9)
 
 
+@pytest.mark.parametrize("phase", [decode_phase, prefill_phase])
+def test_an_operator_takes_the_larger_time_a_part_of_the_lesser_its_start_and_its_sums(phase):
+    engine = profile("ideal", non_overlapped_fraction=0.3, kernel_s=1e-6, collective_base_s=2e-6)
+    serving = ServingConfig(LIBRARY.model("deepseek_v2"), 4.0, 128.0, 16.0, tensor_parallel=2.0)
+    work = phase(serving, bare_machine(1e12, rate=4e13, link=1e11), engine, Formats(16.0, 16.0, 16.0, 16.0))
+    times, sums = work.times, work.times.collective_s.ravel() > 0
+    larger, lesser = np.maximum(times.memory_s, times.arithmetic_s), np.minimum(times.memory_s, times.arithmetic_s)
+    expected = (larger + 0.3 * lesser + times.kernel_s + times.collective_s) * work.operators.times
+    np.testing.assert_allclose(work.total_s, expected, rtol=1e-12)
+    assert [name for name, one in zip(work.operators.names, sums, strict=True) if one] == [
+        "attention_out", "ffn_down", "experts",
+    ]  # fmt: skip
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     name=st.sampled_from(sorted(LIBRARY.stacks)), batch=st.integers(1, 128), prompt=st.integers(1, 4096),
@@ -219,6 +233,19 @@ def test_the_devices_of_one_chip_sum_over_its_links():
         assert step.sum(step.times.link_bytes)[0] == pytest.approx(
             2 * model.layers * 2 * 2 * (ranks - 1) / ranks * size
         )
+
+
+def test_the_host_scores_a_row_of_every_sequence():
+    engine = profile("ideal", step_s=3e-3, sequence_s=0.5e-3, logit_s=2e-9, prefill_s=7e-3)
+    model, form = LIBRARY.model("llama2_7b"), Formats(16.0, 16.0, 16.0, 16.0)
+    serving = ServingConfig(model, 4.0, 128.0, 16.0)
+    step, prompts = (phase(serving, bare_machine(1e12), engine, form) for phase in (decode_phase, prefill_phase))
+    host_s = 3e-3 + 4 * (0.5e-3 + model.vocab * 2e-9)
+    assert step.fixed_s == pytest.approx([host_s]) and prompts.fixed_s == pytest.approx([host_s + 7e-3])
+    # Each of two stages but the first is handed the activations of every sequence, over a link of its own.
+    linked, staged = bare_machine(1e12, link=1e6), replace(serving, stages=2.0)
+    hop_s = 4 * model.d_model * 2 / 1e6
+    assert decode_phase(staged, linked, engine, form).fixed_s == pytest.approx([host_s + hop_s])
 
 
 def test_a_first_token_in_flight_waits_for_a_step_and_a_half_and_for_the_host():

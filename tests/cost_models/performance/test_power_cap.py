@@ -10,7 +10,7 @@ from cost_models.evaluate.serve import designs_machine, serve_chips, serve_desig
 from cost_models.evaluate.workload import Workload
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.performance.power_cap import added_s, slower
+from cost_models.performance.power_cap import added_s, capped_phase, slower
 from cost_models.silicon.cost import Economics
 from cost_models.table import Choice
 
@@ -93,7 +93,11 @@ def test_the_stretch_says_what_a_library_chip_would_take_if_power_were_right():
     assert chip.prefill_cap_stretch >= 1
     tight = dataclasses.replace(chip, machine=dataclasses.replace(chip.machine, tdp_w=chip.machine.tdp_w / 2))
     assert tight.prefill_s == chip.prefill_s
-    assert tight.prefill_cap_stretch > 1
+    # The same chip with a clock that follows its limit.
+    told = tight.machine, tight.formats, tight.software
+    following = dataclasses.replace(tight.machine, measured=np.zeros(1, bool)), *told[1:]
+    longer = capped_phase(tight.prefill, tight.serving, *following).pass_s / tight.prefill.pass_s
+    assert tight.prefill_cap_stretch == pytest.approx(longer) and longer > 1
     roomy, design = served(tdp_w=1e6), served(tdp_w=60.0)
     assert roomy.prefill_cap_stretch == 1
     assert design.prefill_cap_stretch == pytest.approx(design.prefill.pass_s / roomy.prefill.pass_s)
@@ -155,3 +159,14 @@ def test_what_no_clock_slows_down_pauses():
     moved = (parts["arithmetic"] + parts["on_chip"] + parts["dequantizing"]) * supply**2 + parts["memory"]
     flowing = float((machine.static_w - throttle.leakage_w * (1 - supply))[0])
     assert work.pass_s + added == pytest.approx(moved / (limit * efficiency - flowing), rel=1e-5)
+
+
+def test_a_limit_of_just_what_always_flows_never_ends():
+    roomy = served(tdp_w=1e6)
+    work, law = roomy.prefill, dataclasses.replace(roomy.machine.throttle, leakage_w=np.zeros(1))
+    program = dataclasses.replace(roomy.software, active_fraction=np.zeros(1))
+    flowing_w = roomy.prefill_energy.parts_j["static"] / roomy.machine.conversion_efficiency / work.pass_s
+    for spare_w, ends in ((0.0, False), (0.5, True)):
+        machine = dataclasses.replace(roomy.machine, throttle=law, tdp_w=flowing_w + spare_w)
+        (added,) = added_s(work, roomy.serving, machine, roomy.formats, program)
+        assert np.isfinite(added) if ends else added == np.inf

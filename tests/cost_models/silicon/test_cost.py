@@ -12,6 +12,7 @@ from cost_models.library.technology import Technology
 from cost_models.silicon.cost import (
     Economics,
     Harvest,
+    Joined,
     annuity,
     board_usd,
     die_blocks,
@@ -117,7 +118,7 @@ def test_samsung_yields_of_the_press():
     assert die_yield(100, 0.38, model="negative_binomial", alpha=3) == pytest.approx(0.70, abs=0.005)
 
 
-def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0, body=40.0):
+def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0, body=40.0, joined=None):
     return package_blocks(
         np.array([400.0]),
         die_usd=np.array([die_usd]),
@@ -126,6 +127,7 @@ def package(die_usd=100.0, memory_usd=400.0, stacks=0.0, on_interposer=0.0, body
         on_interposer=np.array([on_interposer]),
         body_mm=np.array([body]),
         technology=TECHNOLOGY,
+        joined=joined,
     )
 
 
@@ -151,6 +153,15 @@ def test_interposer_by_hand():
     assert blocks["package"] == pytest.approx(interposer)
     assert blocks["bond_loss"] == pytest.approx((100 + 400 + interposer) * (1 / 0.95 - 1))
     assert blocks["test_and_assembly"] == 600
+
+
+@pytest.mark.parametrize("lost", [0.0, 1.0])
+def test_what_joins_dies_is_paid_for_and_at_stake(lost):
+    columns = {"on_silicon": 0.0, "bridges_usd": 7.0, "attached_usd": 3.0, "good_fraction": 0.9, "memory": lost}
+    blocks = package(joined=Joined(**{name: np.array([column]) for name, column in columns.items()}))
+    whole = 40 * 40 * 14 * 0.0008 + 7
+    assert blocks["package"] == pytest.approx(whole) and blocks["test_and_assembly"] == 21 + 3
+    assert blocks["bond_loss"] == pytest.approx((100 + whole + lost * 400) * (1 / (0.99 * 0.9) - 1))
 
 
 def test_board_goes_through_both_cards():

@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from cost_models.errors import UnknownEntryError
 from cost_models.library import shipped_library
 from cost_models.library.technology import Technology
-from cost_models.silicon.memory import memory_system, memory_technology
+from cost_models.silicon.memory import MemorySystem, memory_system, memory_technology, none_where, together
 from cost_models.table import Choice
 
 LIBRARY = shipped_library()
@@ -155,6 +157,24 @@ def test_all_grades_at_once_as_one_by_one():
         alone = system(grade, gib=8)
         for field in alone.__dataclass_fields__:
             assert np.broadcast_to(getattr(together, field), len(GRADES))[row] == getattr(alone, field)[0], field
+
+
+def test_what_is_told_of_memory_is_told_of_every_row_or_of_all():
+    for grades in (("hbm3",), ("hbm3", "lpddr5_6400", "gddr6_16")):
+        found = system(*grades)
+        assert {np.shape(getattr(found, one.name)) for one in fields(MemorySystem)} <= {(1,), (len(grades),)}
+
+
+def test_two_memories_add_and_one_that_is_none_changes_nothing():
+    first, other = system(*GRADES, devices=3.0), system(*GRADES[::-1], devices=2.0)
+    none = none_where(np.ones(len(GRADES), dtype=bool), other)
+    assert all((getattr(none, one.name) == 0).all() for one in fields(MemorySystem))
+    both, alone = together(first, other), together(first, none)
+    for one in fields(MemorySystem):
+        np.testing.assert_array_equal(getattr(alone, one.name), getattr(first, one.name), err_msg=one.name)
+    rates = [one.bandwidth_bytes_per_s for one in (first, other, both)]
+    np.testing.assert_allclose(rates[0] + rates[1], rates[2])
+    np.testing.assert_allclose(rates[0] * first.j_per_byte + rates[1] * other.j_per_byte, rates[2] * both.j_per_byte)
 
 
 def test_unknown_grade_is_named_with_the_closest():
