@@ -31,7 +31,7 @@ from cost_models.performance.queue_chain import Traffic
 from cost_models.performance.serving_queue import Queue
 from cost_models.performance.step_times import StepTimes, step_times
 from cost_models.performance.waits import TINY, Served, in_turn
-from cost_models.table import FloatArray, Number, positive
+from cost_models.table import FloatArray, Number, as_rows, positive
 from cost_models.tape import asarray
 from cost_models.workload.serving import request_cache_bytes
 
@@ -264,7 +264,7 @@ class Disaggregated:
         # Steps that rise in stairs may miss a limit at the goodput that straight lines find, and keep it below.
         kept = [self.decoders.keeps(one) for one in tried[:-1]] + [np.ones(1, dtype=bool)]
         costs = [np.where(met, self._request_usd(one), np.inf) for met, one in zip(kept, tried, strict=True)]
-        best = np.argmin(np.stack(np.broadcast_arrays(*costs)), axis=0)
+        best = np.argmin(as_rows(*costs), axis=0)
         return self.decoders.at(most * asarray(SHARES)[best])
 
     @cached_property

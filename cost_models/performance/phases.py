@@ -8,7 +8,7 @@ taken at their mean clipped context, which is exact while one bound holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from cost_models.table import FloatArray, Number, rows_where
 from cost_models.tape import asarray, row_by_row
 from cost_models.workload.formats import Formats
 from cost_models.workload.mixing import decode_attention, prefill_attention, shared_queries
-from cost_models.workload.operators import Operators, Shape, WeightClass, linear_operators
+from cost_models.workload.operators import AMOUNTS, Operators, Shape, WeightClass, linear_operators
 from cost_models.workload.serving import ServingConfig
 
 
@@ -108,23 +108,24 @@ def mean_of_larger(first: tuple[FloatArray, FloatArray], second: tuple[FloatArra
 
 def _joined(first: Operators, second: Operators) -> Operators:
     names, classes = first.names + second.names, first.classes + second.classes
-    return Operators(names, classes, **_stacked(first, second, tuple(Operators.__dataclass_fields__)[2:]))
+    return Operators(names, classes, **_joined_fields(first, second, AMOUNTS))
 
 
 def _both(first: OperatorTime, second: OperatorTime) -> OperatorTime:
-    return OperatorTime(**_stacked(first, second, tuple(OperatorTime.__dataclass_fields__)))
+    return OperatorTime(**_joined_fields(first, second, OperatorTime.__dataclass_fields__))
 
 
-def _stacked(first: object, second: object, fields: tuple[str, ...]) -> dict[str, FloatArray]:
-    """Stack each field of two records on the first axis, columns broadcast to a common length."""
-    stacked = {}
-    for name in fields:
-        a, b = getattr(first, name), getattr(second, name)
-        width = np.broadcast_shapes(a.shape[1:], b.shape[1:])
-        # Copies of a column are made once, by the joining.
-        parts = [one if one.shape[1:] == width else np.broadcast_to(one, (len(one), *width)) for one in (a, b)]
-        stacked[name] = np.concatenate(parts)
-    return stacked
+def _joined_fields(first: object, second: object, fields: Iterable[str]) -> dict[str, FloatArray]:
+    return {name: _both_rows(getattr(first, name), getattr(second, name)) for name in fields}
+
+
+def _both_rows(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the rows of two ``(ops, n)`` arrays as one, columns broadcast to a common length."""
+    n = max(first.shape[1], second.shape[1])
+    # Copies of a column are made once, by the joining.
+    return np.concatenate(
+        [one if one.shape[1] == n else np.broadcast_to(one, (len(one), n)) for one in (first, second)]
+    )
 
 
 def _dealt(serving: ServingConfig, machine: Machine, software: Software) -> Shape:
@@ -191,7 +192,7 @@ def decode_phase(
         near_time, near_s = _mean_over([times for times, _ in beside], software)
         middle_time, attention_s = faster(middle, machine, middle_time, near_time, beside[0][1], attention_s, near_s)
     fixed = _fixed_s(serving, shape.batch * tokens, machine, software, formats, scored=scored / shape.batch)
-    total = _stacked_pair(linear_time.total_s * linear.times, attention_s * middle.times)
+    total = _both_rows(linear_time.total_s * linear.times, attention_s * middle.times)
     step = PhaseTime(_joined(linear, middle), _both(linear_time, middle_time), total, fixed, sharing=sharing)
     if not np.any(prompts):
         return step
@@ -203,7 +204,7 @@ def decode_phase(
     shared = sharing * (1 + (whole.macs * whole.times).sum(axis=0) / (middle.macs * middle.times).sum(axis=0))
     return PhaseTime(
         _joined(step.operators, whole), _both(step.times, prompt_time),
-        _stacked_pair(total, prompt_time.total_s * whole.times), fixed, sharing=shared,
+        _both_rows(total, prompt_time.total_s * whole.times), fixed, sharing=shared,
     )  # fmt: skip
 
 
@@ -280,8 +281,3 @@ def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, 
     elif serving.parallelism == "layer_split":
         turns = (chunks + stages - 1) / (chunks * stages)
     return PhaseTime(operators, times, times.total_s * operators.times * turns, fixed)
-
-
-def _stacked_pair(first: FloatArray, second: FloatArray) -> FloatArray:
-    width = np.broadcast_shapes(first.shape[1:], second.shape[1:])
-    return np.concatenate([np.broadcast_to(x, (x.shape[0], *width)) for x in (first, second)])

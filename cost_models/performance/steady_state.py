@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cost_models.performance.queue_chain import Chain
 from cost_models.performance.waits import TINY, Served, Wait
-from cost_models.table import FloatArray
+from cost_models.table import FloatArray, as_rows
 from cost_models.tape import asarray
 
 MOST_LOADED = 0.98
@@ -199,7 +199,7 @@ class SteadyState:
             (more, mean + many, varied + around + np.sqrt(varied * around) * 0.6),
         )
         # Of several there are two at least.
-        floor = np.stack(np.broadcast_arrays(0 * more, 0 * more, np.minimum(2 * each, 0.9 * many)))
+        floor = as_rows(0 * more, 0 * more, np.minimum(2 * each, 0.9 * many))
         return Wait.of(least, cases, most_s=mean + 2 * np.sqrt(around) + full_step, floor_s=floor)
 
     def _waiting(self, came: FloatArray, beside: FloatArray) -> FloatArray:

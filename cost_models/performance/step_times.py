@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cost_models.performance.waits import TINY, Wait
-from cost_models.table import FloatArray, Number, rows_of
+from cost_models.table import FloatArray, Number, as_rows, rows_of
 from cost_models.tape import as_one, asarray
 from cost_models.workload.serving import footprint
 from cost_models.workload.speculation import Speculation
@@ -144,7 +144,7 @@ class StepTimes:
             starts.append(knots[gap])
             bends.append(left - before)
             before = right
-        return np.stack(np.broadcast_arrays(*starts)), np.stack(np.broadcast_arrays(*bends))
+        return as_rows(*starts), as_rows(*bends)
 
     def _line_s(self, sequences: FloatArray) -> FloatArray:
         """Return the line through the knots."""

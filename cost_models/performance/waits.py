@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cost_models.table import FloatArray, Number
+from cost_models.table import FloatArray, Number, as_rows
 from cost_models.tape import asarray
 from cost_models.workload.speculation import Speculation
 
@@ -71,7 +71,7 @@ class Wait:
         floor_s: Number = 0.0,
     ) -> Wait:
         """Return the wait with cases (share, mean, variance) beside those who see the least."""
-        shares, extra, var = (np.stack(np.broadcast_arrays(*(case[k] for case in cases))) for k in range(3))
+        shares, extra, var = (as_rows(*[case[k] for case in cases]) for k in range(3))
         return cls(
             least_s, np.clip(shares, 0.0, 1.0), np.maximum(extra, 0.0), np.maximum(var, 0.0), even, most_s, floor_s
         )
