@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cost_models.table import FloatArray, Number, as_rows
-from cost_models.tape import asarray
+from cost_models.table import FloatArray, Number, as_rows, rows_of
+from cost_models.tape import as_one, asarray
 from cost_models.workload.speculation import Speculation
 
 LEAST_SHAPE = 0.2
@@ -101,12 +103,9 @@ class Wait:
         if self.even:
             each[0] = self.extra_s[0] + (2 * asarray(share) - 1) * np.sqrt(3 * self.extra_var[0])
         high = np.where(self.shares > 0, each, 0.0).max(axis=0)
-        low = np.zeros_like(high)
-        for _ in range(halvings):
-            tried = (low + high) / 2
-            below = self._none + self._below(tried) < share
-            low, high = np.where(below, tried, low), np.where(below, high, tried)
-        return asarray(self.least_s + np.where(self._none < share, np.minimum(high, self.most_s), 0.0))
+        waits = (self._none < share) & (self.least_s + high != self.least_s)
+        found = _halved(waits, high, share, self._none, halvings, self._cases)
+        return asarray(self.least_s + np.where(waits, np.minimum(found, self.most_s), 0.0))
 
     @cached_property
     def _none(self) -> FloatArray:
@@ -120,17 +119,49 @@ class Wait:
         shape = np.maximum(mean**2 / np.maximum(self.extra_var, TINY), LEAST_SHAPE)
         return mean, 1 - 1 / (9 * shape), 3 * np.sqrt(shape)
 
+    @cached_property
+    def _cases(self) -> tuple[Any, ...]:
+        """What `_share_below` takes."""
+        even = (self.extra_s[0], np.sqrt(3 * self.extra_var[0])) if self.even else ()
+        return self.shares, self.floor_s, self._gamma, even
+
     def _below(self, beyond_s: FloatArray) -> FloatArray:
         """Return the share of all users who are in a case and no later than a time beyond the least."""
-        mean, shift, root = self._gamma
-        from scipy.special import ndtr
+        return _share_below(beyond_s, *self._cases)
 
-        over = beyond_s - self.floor_s
-        below = np.where(over >= 0, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
-        if self.even:
-            half = np.sqrt(3 * self.extra_var[0])
-            below[0] = np.clip((beyond_s - self.extra_s[0] + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
-        return asarray((self.shares * below).sum(axis=0))
+
+def _share_below(
+    beyond_s: FloatArray,
+    shares: FloatArray,
+    floor_s: Number,
+    gamma: tuple[FloatArray, FloatArray, FloatArray],
+    even: tuple[FloatArray, ...],
+) -> FloatArray:
+    from scipy.special import ndtr
+
+    mean, shift, root = gamma
+    over = beyond_s - floor_s
+    below = np.where(over >= 0, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
+    if even:
+        middle, half = even
+        below[0] = np.clip((beyond_s - middle + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
+    return asarray((shares * below).sum(axis=0))
+
+
+@as_one
+def _halved(
+    wanted: NDArray[np.bool_], high: FloatArray, share: Number, none: FloatArray, halvings: int, cases: tuple[Any, ...]
+) -> FloatArray:
+    """Return the time up to which a share of the users waits in wanted rows, found from 0 to `high`; 0 in others."""
+    rows, found = np.flatnonzero(wanted), np.zeros(len(wanted))
+    high, share, none, cases = rows_of((high, share, none, cases), rows, len(wanted))
+    low = np.zeros_like(high)
+    for _ in range(halvings):
+        tried = (low + high) / 2
+        below = none + _share_below(tried, *cases) < share
+        low, high = np.where(below, tried, low), np.where(below, high, tried)
+    found[rows] = high
+    return found
 
 
 def in_turn(first: Wait, second: Wait) -> Wait:
