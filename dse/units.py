@@ -185,8 +185,6 @@ def _units(text: str) -> Any:
         if match is None:
             return None
         sign = -1 if separator.strip() == "/" else 1
-        if match[1] == "1" and not match[2]:
-            continue
         try:
             unit = unit * _registry().Unit(_SPELLED.get(match[1], match[1])) ** (sign * int(match[2] or 1))
         except pint.UndefinedUnitError:
