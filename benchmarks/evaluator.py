@@ -26,11 +26,11 @@ from cost_models.performance.batching import CONTINUOUS
 from cost_models.table import Designs, FloatArray
 from cost_models.tape import NotNotedError
 from dse.evaluator import Evaluator
+from dse.parallelism import Parallelism
 from dse.replay import MOST_CALLS
 from dse.runs import explore
 from dse.samplers import sampler_of
 from dse.search.allocator import keep_freed_memory
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec
 

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from dse.parallelism import Parallelism
 from dse.results.outcome import Progress
 from dse.runs import explore
-from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
 HOME = Path(__file__).parent.parent

@@ -26,10 +26,10 @@ from unittest import mock
 
 from grid import Meter
 
+from dse.parallelism import Parallelism
 from dse.render.plots.style import SERIES, drawing, new_figure, save
 from dse.runs import explore
 from dse.search.blocks import SearchContext
-from dse.search.parallelism import Parallelism
 from dse.sweep import Spec, load_spec, parse_spec
 
 HOME = Path(__file__).parent.parent

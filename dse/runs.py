@@ -15,6 +15,7 @@ from cost_models.errors import LibraryError
 from cost_models.performance.derived import DerivedMetric
 from dse.errors import RecordError, RunError
 from dse.packing import read_packed
+from dse.parallelism import Parallelism
 from dse.results.directory import RESULTS, check_links, check_place, checked, place_for_run, seal, write_whole
 from dse.results.manifest import SCHEMA, again, written_by
 from dse.results.outcome import Outcome, Progress, Status
@@ -31,7 +32,6 @@ from dse.results.store import StoredRun, open_run
 from dse.results.writer import write_answer, write_rest
 from dse.search.engine import STATE, Search
 from dse.search.journal import Journal, find_unfinished, read_content, unfinished, write_atomically
-from dse.search.parallelism import Parallelism
 from dse.sweep import Spec, spec_of
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.files import drawn_facts, write_robust
@@ -322,15 +322,21 @@ def _finish(
     with journal.locked(), _interruptible() as stopped:
         if not directory.exists():
             status = _searched(search, progress, stopped)
-            _write(search.outcome(status), spec, directory, header, search.state(), answered)
+            _write(search.outcome(status), spec, directory, header, search.state(), answered, search.spread)
         journal.remove()
     return open_run(directory, metrics=spec.derived)
 
 
 def _write(
-    outcome: Outcome, spec: Spec, directory: Path, header: Mapping[str, Any], state: bytes | None, answered: Answered
+    outcome: Outcome,
+    spec: Spec,
+    directory: Path,
+    header: Mapping[str, Any],
+    state: bytes | None,
+    answered: Answered,
+    spread: Parallelism | None = None,
 ) -> None:
-    outcome, robust = under_draws(outcome, spec)
+    outcome, robust = under_draws(outcome, spec, spread)
     resolved = resolved_text(spec, outcome.parameters_read)
     manifest = {
         "schema": SCHEMA,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from dse.analysis.compare import Comparison
     from dse.analysis.relaxation.constraints import RelaxationReport
+    from dse.parallelism import Backend, Parallelism
     from dse.results.store import StoredRun
-    from dse.search.parallelism import Backend, Parallelism
     from dse.sweep import Spec
 
 
@@ -33,7 +33,7 @@ def spread_of(jobs: int | None, backend: str, scheduler: str) -> Parallelism:
         RunError: a scheduler is given without the backend that has one.
     """
     from dse.errors import RunError
-    from dse.search.parallelism import Parallelism
+    from dse.parallelism import Parallelism
 
     if scheduler and backend != "dask":
         raise RunError(f"--scheduler {scheduler}: only --backend dask has a scheduler")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dse.cli.options import Drawn, DrawnPlots, Format, Output, Quiet, Stored, command
+from dse.cli.options import Drawn, DrawnPlots, Format, Jobs, Output, Quiet, Stored, command
 from dse.cli.output import emit
 from dse.cli.stored import evaluated_run
 
@@ -36,6 +36,7 @@ def robust(
     ] = None,
     output: Output = Format.table,
     draw: DrawnPlots = Drawn.first,
+    jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
     """Monte Carlo uncertainty of the front.
@@ -46,6 +47,7 @@ def robust(
     Example: dse robust results/mach1 --draws 2000 --seed 0
     """
     from dse.errors import RunError
+    from dse.parallelism import Parallelism
     from dse.render.terminal import counted_display
     from dse.results.directory import seal
     from dse.sweep.records import MAX_DRAWS
@@ -55,6 +57,8 @@ def robust(
 
     if draws is not None and draws > MAX_DRAWS:
         raise RunError(f"--draws {draws}: at most {MAX_DRAWS} are drawn")
+    spread = Parallelism(jobs)
+    spread.check()
     stored = evaluated_run(run, "robust", model=False)
     requested = stored.spec.robustness
     with counted_display("designs") as progress:
@@ -65,6 +69,7 @@ def robust(
             at_most=n_designs if n_designs is not None else requested.designs if requested else MAX_DESIGNS,
             pick=pick,
             progress=progress,
+            spread=spread,
         )
     files = write_robust(stored.path, result)
     seal(stored.path, [file.relative_to(stored.path).as_posix() for file in files])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import pickle
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 
 from cost_models.table import Designs, Table
 from dse.evaluator import Evaluation, Evaluator
+from dse.parallelism import Parallelism
 from dse.results.archive import Archive
 from dse.results.rows import Rows, joined
 from dse.samplers import sampler_of
@@ -21,7 +21,6 @@ from dse.samplers.base import Feedback, Sampler, StreamingSampler
 from dse.samplers.chain import Chain, Seeds
 from dse.samplers.grid import GridSampler
 from dse.search.allocator import keep_freed_memory
-from dse.search.parallelism import Parallelism
 from dse.search.pruning import Tables
 from dse.space import Space
 from dse.sweep import Spec
@@ -244,12 +243,6 @@ def chunks_of(designs: Table, rows: int) -> list[Table]:
     return [designs.take(slice(first, first + rows)) for first in range(0, designs.rows, rows)]
 
 
-@lru_cache(maxsize=2)
-def work_of(pickled: bytes) -> SearchContext:
-    """Return the work of a pickled sweep and spread; made once per process."""
-    return SearchContext(*pickle.loads(pickled))
-
-
-def kept_block(pickled: bytes, start: int, stop: int) -> Block:
-    """Return what is left of a block of a pickled sweep; for other processes."""
-    return work_of(pickled).keep_block(start, stop)
+def block_keeper(spec: Spec, spread: Parallelism) -> Callable[[int, int], Block]:
+    """Return what keeps the blocks of a sweep, in a process that has made nothing of it yet."""
+    return SearchContext(spec, spread).keep_block

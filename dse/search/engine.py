@@ -7,10 +7,10 @@ interrupted.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from dse.errors import RunError
 from dse.margins import check_baselines
 from dse.packing import Data, Record, packed, read_packed
+from dse.parallelism import Parallelism, Workers
 from dse.replay import NOTED_ROWS
 from dse.results.archive import Archive
 from dse.results.outcome import Outcome, Progress, Status
@@ -26,9 +27,8 @@ from dse.results.rows import Rows
 from dse.samplers import sampler_of
 from dse.samplers.base import Feedback, Sampler, SharingSampler
 from dse.samplers.chain import Chain
-from dse.search.blocks import PARTS, SearchContext, Stretch, Timer, chunks_of, kept_block
+from dse.search.blocks import PARTS, SearchContext, Stretch, Timer, block_keeper, chunks_of
 from dse.search.journal import Journal
-from dse.search.parallelism import Parallelism, Workers
 from dse.space import Space
 from dse.sweep import Spec, spec_data
 
@@ -78,6 +78,9 @@ class Search:
         journal: where the state is kept; nowhere where None. What it holds already is taken over.
         start: state to go on from, as `state` returned it; from nothing where None.
 
+    Attributes:
+        spread: where designs are evaluated, and in what pieces.
+
     Raises:
         SpecError: the sampler cannot search this space, or a constraint refers to what a baseline does not have.
         RunError: the state is not one of this search.
@@ -91,9 +94,9 @@ class Search:
         journal: Journal | None = None,
         start: bytes | None = None,
     ) -> None:
-        self._spec, self._spread = spec, spread or Parallelism()
+        self._spec, self.spread = spec, spread or Parallelism()
         self._journal: Journal | None = None
-        self._work = SearchContext(spec, self._spread)
+        self._work = SearchContext(spec, self.spread)
         self._clock, self._began, self._before = Timer(), time.perf_counter(), 0.0
         self._keeper, self._place, self._saved = self._work.keeper(), 0, self._began
         self._unsaved: Unsaved | None = None
@@ -208,7 +211,7 @@ class Search:
         self._began = self._saved = time.perf_counter()
         if isinstance(self._work.sampler, SharingSampler):
             self._work.sampler.connect()
-        with self._spread.workers() as workers:
+        with self.spread.workers() as workers:
             if self._model is not None:
                 # Its calls are what is spread: designs are judged here, where every answer is kept.
                 self._model.map, workers = workers.map, Workers(1)
@@ -219,16 +222,12 @@ class Search:
     def _blocks(self, workers: Workers) -> Iterator[Progress]:
         """Search the designs that do not depend on what becomes of any, block by block."""
         total = 0 if self._work.stream is None else self._work.stream.total
-        rows = self._spread.rows_per_block(total, workers.count) if self._model is None else self._model.rows_at_once
+        rows = self.spread.rows_per_block(total, workers.count) if self._model is None else self._model.rows_at_once
         spans = [(first, min(first + rows, total)) for first in range(self._place, total, rows)]
         if total - self._place >= NOTED_AHEAD:
             self._work.evaluator.note(self._work.space.scattered(NOTED_ROWS))
-        pickled = pickle.dumps((self._spec, self._spread)) if workers.count > 1 else b""
-        blocks = workers.map(
-            kept_block,
-            [(pickled, *span) for span in spans],
-            here=lambda pickled, first, last: self._work.keep_block(first, last),
-        )
+        elsewhere = partial(block_keeper, self._spec, self.spread)
+        blocks = workers.map_with(elsewhere, spans, here=self._work.keep_block)
         for (first, last), block in zip(spans, blocks, strict=True):
             if block.seeds is not None:
                 cast(Chain, self._work.sampler).skip(last, block.seeds)
@@ -236,7 +235,7 @@ class Search:
 
     def _turns(self) -> Iterator[Progress]:
         """Ask, evaluate and tell; what was found is kept, and the state with it, every now and then."""
-        sampler, batch, size = self._work.sampler, self._spec.search.batch_size, self._spread.chunk_rows
+        sampler, batch, size = self._work.sampler, self._spec.search.batch_size, self.spread.chunk_rows
         fresh, first, written = Stretch(self._work), self._place, time.perf_counter()
         place = first
         while True:
@@ -250,7 +249,7 @@ class Search:
                 with fresh.clock.part("sample"):
                     sampler.tell(Feedback.of(rows.ids, found))
                 place += len(rows)
-            due = self._journal is None or time.perf_counter() - written > self._spread.keep_every_s
+            due = self._journal is None or time.perf_counter() - written > self.spread.keep_every_s
             if place > first and (due or not designs):
                 yield self._keep(first, place, fresh.keeper(), fresh.clock.parts, ends=not designs)
                 fresh, first, written = Stretch(self._work), place, time.perf_counter()
@@ -265,7 +264,7 @@ class Search:
             unsaved = self._unsaved = self._unsaved or Unsaved(first, self._work.keeper())
             unsaved.keeper.merge(keeper)
             unsaved.clock.add(parts)
-        if self._journal is None or ends or time.perf_counter() - self._saved > self._spread.keep_every_s:
+        if self._journal is None or ends or time.perf_counter() - self._saved > self.spread.keep_every_s:
             self._save(last)
         self._keeper.merge(keeper)
         self._place = last

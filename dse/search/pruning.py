@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from cost_models.table import FloatArray
 from dse.evaluator import Evaluation, Evaluator
+from dse.parallelism import Parallelism
 from dse.results.rows import Rows
 from dse.results.statistics.counts import Statistics
 from dse.results.statistics.pruned import PrunedDesigns
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 
 IntArray = NDArray[np.int64]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from cost_models.quantities.columns import TECHNOLOGY_PREFIX
 from cost_models.table import Designs, FloatArray, Setting, Table
 from dse.evaluator import Evaluation, Evaluator
 from dse.front import nondominated
+from dse.parallelism import Parallelism
 from dse.sweep import Spec
 from dse.sweep.library_additions import library_of
 from dse.uncertainty.monte_carlo import Distribution, monte_carlo_samples, spreads_of
@@ -69,6 +72,7 @@ def robustness(
     seed: int = 0,
     metrics: Collection[str] | None = None,
     progress: Counted | None = None,
+    spread: Parallelism | None = None,
 ) -> Robustness:
     """Re-evaluate designs under Monte Carlo samples of every ranged parameter that they or a baseline depend on.
 
@@ -82,32 +86,27 @@ def robustness(
         seed: their seed.
         metrics: those that are wanted beside the ones that designs are judged by; all where None.
         progress: told after every few designs.
+        spread: where they are evaluated; in this process where None.
     """
-    nominal, paths = _nominal(spec, designs, metrics)
-    spreads = spreads_of(paths, spec.parameters, library_of(spec.library))
-    sampled = monte_carlo_samples(spreads, draws=draws, seed=seed)
-    at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
-    tiled = {path: np.tile(values, at_once) for path, values in sampled.items()}
-    evaluator = Evaluator(spec, tiled)
+    trial = _Trial(spec, designs, draws, seed, metrics)
     met: list[_Met | None] = [None] * len(designs)
     # Designs of the same names stand together: a column of one name is the quicker to look up.
     order = sorted(range(len(designs)), key=lambda place: (_names(designs[place]), place))
-    for start in range(0, len(designs), at_once):
-        places = order[start : start + at_once]
-        block = [designs[place] for place in places]
-        # Every call has as many rows as the parameters; what the last one repeats is dropped again.
-        filling = [block[-1]] * (at_once - len(block))
-        result = evaluator.evaluate(Table.from_settings(*block, *filling).repeated(draws), metrics=metrics)
-        for slot, place in enumerate(places):
-            met[place] = _met(result, slice(slot * draws, (slot + 1) * draws))
-        if progress is not None:
-            progress(start + len(block), len(designs))
+    blocks = [order[start : start + trial.at_once] for start in range(0, len(designs), trial.at_once)]
+    with (spread or Parallelism()).workers() as workers:
+        elsewhere = partial(_tried, spec, designs, draws, seed, metrics)
+        results = workers.map_with(elsewhere, [(block,) for block in blocks], here=trial.met)
+        for done, (block, found) in enumerate(zip(blocks, results, strict=True), start=1):
+            for place, one in zip(block, found, strict=True):
+                met[place] = one
+            if progress is not None:
+                progress(min(done * trial.at_once, len(designs)), len(designs))
     all_met = [one for one in met if one is not None]
     return Robustness(
         draws=draws,
         seed=seed,
-        spreads=tuple(spreads),
-        nominal=nominal,
+        spreads=trial.spreads,
+        nominal=trial.nominal,
         quantiles={name: np.array([one.quantiles[name] for one in all_met]) for name in all_met[0].quantiles},
         p_meets={name: np.array([one.meets[name] for one in all_met]) for name in all_met[0].meets},
         p_feasible=np.array([one.meets_all for one in all_met]),
@@ -123,6 +122,52 @@ class _Met:
     meets: dict[str, float]
     meets_all: float
     objectives: NDArray[np.float32]
+
+
+class _Trial:
+    """Monte Carlo samples that designs meet.
+
+    Args:
+        spec: the sweep.
+        designs: all designs.
+        draws: number of samples.
+        seed: their seed.
+        metrics: those that are wanted beside the ones that designs are judged by; all where None.
+
+    Attributes:
+        nominal: metrics of all designs at the typical parameters.
+        spreads: the parameters that are drawn.
+        at_once: designs that are evaluated in one call.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        designs: Sequence[Mapping[str, Setting]],
+        draws: int,
+        seed: int,
+        metrics: Collection[str] | None,
+    ) -> None:
+        self._designs, self._draws, self._metrics = designs, draws, metrics
+        self.nominal, paths = _nominal(spec, designs, metrics)
+        self.spreads = tuple(spreads_of(paths, spec.parameters, library_of(spec.library)))
+        sampled = monte_carlo_samples(self.spreads, draws=draws, seed=seed)
+        self.at_once = max(1, min(len(designs), ROWS_AT_ONCE // draws))
+        self._evaluator = Evaluator(spec, {path: np.tile(values, self.at_once) for path, values in sampled.items()})
+
+    def met(self, places: Sequence[int]) -> list[_Met]:
+        """Return what the samples do to at most `at_once` of the designs."""
+        block = [self._designs[place] for place in places]
+        # Every call has as many rows as the parameters; what the last one repeats is dropped again.
+        filling = [block[-1]] * (self.at_once - len(block))
+        table = Table.from_settings(*block, *filling).repeated(self._draws)
+        result = self._evaluator.evaluate(table, metrics=self._metrics)
+        return [_met(result, slice(slot * self._draws, (slot + 1) * self._draws)) for slot in range(len(block))]
+
+
+def _tried(*arguments: Any) -> Callable[[Sequence[int]], list[_Met]]:
+    """Return what tries designs, in a process that has made nothing of the sweep yet."""
+    return _Trial(*arguments).met
 
 
 def _met(found: Evaluation, rows: slice) -> _Met:

@@ -19,6 +19,7 @@ from cost_models.quantities.metrics import P_FEASIBLE
 from cost_models.table import FloatArray, evenly
 from dse.front import nondominated
 from dse.margins import constraint_margin
+from dse.parallelism import Parallelism
 from dse.results.outcome import Outcome
 from dse.results.picks import Pick, choose_picks, default_pick, settings_of
 from dse.results.rows import Rows, joined
@@ -38,18 +39,23 @@ MIN_MISSES = 20
 """Designs that are kept as nearest where none has the probability asked for."""
 
 
-def under_draws(outcome: Outcome, spec: Spec) -> tuple[Outcome, RobustRun | None]:
+def under_draws(outcome: Outcome, spec: Spec, spread: Parallelism | None = None) -> tuple[Outcome, RobustRun | None]:
     """Return what a run found after its designs have met the draws that the sweep asks for, and what these did.
 
     `Outcome.front` and `Outcome.picks` hold designs that meet the constraints on ``p_feasible``; the probability stands
     among the metrics of every row, NaN where a design has met no draws. Without draws, or designs, nothing changes.
+
+    Args:
+        outcome: what a run found.
+        spec: its sweep.
+        spread: where designs are evaluated; in this process where None.
     """
     requested = spec.robustness
     candidates = _candidates(outcome, spec, requested.designs) if requested is not None else None
     if requested is None or candidates is None:
         return outcome, None
     designs = [settings_of(candidates.designs, row) for row in range(len(candidates))]
-    result = robustness(spec, designs, draws=requested.draws, seed=requested.seed)
+    result = robustness(spec, designs, draws=requested.draws, seed=requested.seed, spread=spread)
     meets = np.ones(len(candidates), dtype=bool)
     counts = list(outcome.constraints)
     for constraint in spec.probabilities:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cost_models.table import evenly
 from dse.errors import RunError
+from dse.parallelism import Parallelism
 from dse.results.archive import LEAST_INFEASIBLE
 from dse.results.picks import default_pick
 from dse.results.store import StoredRun, designs_of
@@ -39,6 +40,7 @@ def robust_run(
     misses: bool = True,
     fractions: bool = True,
     progress: Counted | None = None,
+    spread: Parallelism | None = None,
 ) -> RobustRun:
     """Re-evaluate the front and the least infeasible designs of a run under Monte Carlo samples.
 
@@ -53,6 +55,7 @@ def robust_run(
         misses: whether the least infeasible designs meet the draws too.
         fractions: whether the shares of the variance of the inputs are estimated, NaN otherwise.
         progress: told after every design.
+        spread: where designs are evaluated; in this process where None.
 
     Raises:
         RunError: the run kept no design, or has no such pick.
@@ -63,7 +66,7 @@ def robust_run(
     table = _joined(front, _nearest_misses(run)) if misses or not len(front) else front
     ids = [int(one) for one in table["id"]]
     designs = designs_of(run.spec, table).to_settings()
-    result = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress)
+    result = robustness(run.spec, designs, draws=draws, seed=seed, progress=progress, spread=spread)
     design = designs[ids.index(subject[0])] if subject[0] in ids else run.settings(subject[0])
     spreads = spreads_of(parameters_of(run.spec, [design]), run.spec.parameters, library_of(run.spec.library))
     swings = swings_of(run.spec, design, spreads, watched(run.spec))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dse.parallelism import Parallelism
 from dse.runs import explore
 from dse.search.blocks import SearchContext
-from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests.sweeps import SHORT_CHAT
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dse.parallelism import Parallelism
 from dse.results.store import open_run
 from dse.results.yaml_text import yaml_text
 from dse.runs import resume, run
 from dse.search.journal import unfinished
-from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 

@@ -8,11 +8,11 @@ import pytest
 from cost_models.table import Table
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
+from dse.parallelism import Parallelism
 from dse.render.plots import plot_run
 from dse.render.report import write_report
 from dse.results.store import bare, open_run
 from dse.runs import explore, resume, run
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import parse_spec
 from dse.sweep.library_additions import library_of

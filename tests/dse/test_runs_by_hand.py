@@ -10,8 +10,8 @@ import pytest
 from cost_models.errors import LibraryError
 from dse import runs
 from dse.errors import RecordError, RunError
+from dse.parallelism import Parallelism
 from dse.search.journal import unfinished
-from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 

@@ -18,7 +18,7 @@ FLOORS = (
     ("cost_models.performance",),
     ("cost_models.evaluate", "cost_models"),
     ("dse.errors", "dse.number_texts", "dse.packing", "dse.plain", "dse.sheets"),
-    ("dse.time_intervals", "dse.units", "dse.yaml_positions"),
+    ("dse.time_intervals", "dse.units", "dse.yaml_positions", "dse.parallelism"),
     ("dse.weight_codes", "dse.validation"),
     ("dse.sweep",),
     ("dse.space",),

@@ -20,7 +20,7 @@ from tests import sweeps
 
 ROOT = Path(__file__).parents[2]
 
-OWN_PROCESSES = {"dse/search/blocks.py", "dse/search/parallelism.py"}
+OWN_PROCESSES = {"dse/parallelism.py"}
 """Where a sweep, or a result, is unpickled that has come from one of our processes to another."""
 
 

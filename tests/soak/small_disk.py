@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from dse.errors import RunError
+from dse.parallelism import Parallelism
 from dse.runs import resume, run
 from dse.search.journal import Journal, unfinished
-from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec
 
 SMALL = Parallelism(block_rows=32, chunk_rows=32, keep_every_s=0.0)

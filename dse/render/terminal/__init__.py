@@ -163,6 +163,6 @@ def counted_display(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, planned: None
         return
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(bar_width=24), bars.MofNCompleteColumn())
-    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, planned: bar.update(task, total=planned, completed=done)
+        yield lambda done, planned: bar.update(task, total=planned, completed=done, refresh=True)

@@ -13,6 +13,7 @@ from cost_models.library import shipped_library
 from dse.cli import audit, calibrate, check, choose, compare, compress, library, require, robust, validate
 from dse.cli.options import Drawn, Format
 from dse.errors import NOWHERE, SpecError, TensorError
+from dse.parallelism import Parallelism
 from tests.dse.cli.test_calls_by_hand import status_of, sweep_of
 
 
@@ -45,15 +46,16 @@ def test_robust_draws_as_the_call_says_or_else_the_sweep(put, emitted, monkeypat
     robust.robust()
     there.spec.robustness = own
     robust.robust(draw=Drawn.none)
-    robust.robust(draws=2, seed=0, n_designs=1, pick="knee", draw=Drawn.none)
+    robust.robust(draws=2, seed=0, n_designs=1, pick="knee", draw=Drawn.none, jobs=1)
+    pays, alone = Parallelism(None), Parallelism(1)
     assert asked == [
-        False, {"draws": 2000, "seed": 0, "at_most": 1000, "pick": None},
-        False, {"draws": 30, "seed": 4, "at_most": 5, "pick": None},
-        False, {"draws": 2, "seed": 0, "at_most": 1, "pick": "knee"},
+        False, {"draws": 2000, "seed": 0, "at_most": 1000, "pick": None, "spread": pays},
+        False, {"draws": 30, "seed": 4, "at_most": 5, "pick": None, "spread": pays},
+        False, {"draws": 2, "seed": 0, "at_most": 1, "pick": "knee", "spread": alone},
     ]  # fmt: skip
     assert drawn == [("robust",)] and sealed == [["robust/a.csv"]] * 3
     assert emitted["data"]()["inputs_of"] == {"id": 7, "pick": "knee"}
-    assert emitted["data"]()["parameters"] == ["tco.pue"] and emitted["rows"]() == (["a"], [(1,)])
+    assert emitted["data"]()["parameters"] == ["tco.pue"] and emitted["rows"]().to_dict("list") == {"a": [1]}
     for name in ("chances_table", "intervals_table", "drawn_words", "inputs_table"):
         monkeypatch.setattr(f"dse.render.terminal.robustness.{name}", lambda *given: [])
     parts = robust._parts(there, found, [Path("a.csv")])

@@ -21,13 +21,13 @@ from dse.analysis.export import export_study
 from dse.errors import MissingPackageError, RunError, SpecError
 from dse.front import nondominated
 from dse.packing import read_packed
+from dse.parallelism import Parallelism
 from dse.results.store import open_run
 from dse.results.yaml_text import yaml_text
 from dse.runs import merge, state_of
 from dse.samplers.optuna.sampler import OptunaSampler
 from dse.samplers.optuna.storage import open_storage
 from dse.search.journal import unfinished
-from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 from tests.cli import call
@@ -299,7 +299,7 @@ def test_two_processes_share_a_study_in_postgresql(tmp_path, postgresql, monkeyp
 KILLED = """
 import sys, time
 from dse.runs import run
-from dse.search.parallelism import Parallelism
+from dse.parallelism import Parallelism
 from dse.sweep import load_spec
 
 def report(progress):

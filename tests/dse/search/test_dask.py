@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from dse.parallelism import Parallelism
 from dse.runs import run
-from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 

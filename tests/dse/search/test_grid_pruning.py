@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from dse.errors import SpecError
 from dse.front import nondominated
+from dse.parallelism import Parallelism
 from dse.runs import explore, run
 from dse.search.blocks import SearchContext
-from dse.search.parallelism import Parallelism
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
 

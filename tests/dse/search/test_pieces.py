@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from cost_models.table import Table
+from dse import parallelism
 from dse.errors import RecordError, RunError
 from dse.evaluator import Evaluation
+from dse.parallelism import Parallelism, Workers
 from dse.results.rows import Rows
-from dse.search import blocks, estimate, parallelism
+from dse.search import blocks, estimate
 from dse.search.journal import Journal, find_unfinished, unfinished
-from dse.search.parallelism import Parallelism, Workers
 from dse.search.pruning import MarginTable, Tables
 from dse.space import Space
 from dse.sweep import parse_spec

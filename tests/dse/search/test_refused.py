@@ -3,11 +3,11 @@
 import pytest
 
 from dse.errors import RunError, SpecError
+from dse.parallelism import Parallelism
 from dse.plain import redacted
 from dse.results.yaml_text import yaml_text
 from dse.runs import run
 from dse.samplers.grid import MAX_GRID
-from dse.search.parallelism import Parallelism
 from dse.sweep import parse_spec
 from tests import sweeps
 from tests.cli import call

@@ -21,6 +21,7 @@ from dse import runs
 from dse.errors import RunError
 from dse.evaluator import Evaluation
 from dse.front import nondominated
+from dse.parallelism import Parallelism
 from dse.results.archive import Archive
 from dse.results.rows import Rows
 from dse.results.store import open_run
@@ -28,7 +29,6 @@ from dse.results.top import Top
 from dse.results.yaml_text import yaml_text
 from dse.runs import merge
 from dse.search.journal import Journal, unfinished
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from tests import sweeps
@@ -286,7 +286,7 @@ def test_a_full_disk_loses_nothing_that_was_done(tmp_path, monkeypatch):
 KILLED = """
 import sys, pathlib
 from dse.runs import resume, run
-from dse.search.parallelism import Parallelism
+from dse.parallelism import Parallelism
 from dse.sweep import load_spec
 
 def report(progress):

@@ -8,11 +8,11 @@ import pytest
 
 from dse.errors import RunError
 from dse.packing import packed, read_packed
+from dse.parallelism import Parallelism
 from dse.samplers.chain import Chain
 from dse.search import allocator, blocks, engine, estimate
 from dse.search.blocks import SearchContext
 from dse.search.engine import Search, extended
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import parse_spec
 from tests.sweeps import tiny

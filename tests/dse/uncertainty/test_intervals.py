@@ -1,8 +1,12 @@
 """Quantiles, who is beaten in which draws, and designs that meet the draws a few at a time."""
 
+import pickle
+from functools import partial
+
 import numpy as np
 import pytest
 
+from dse.parallelism import Parallelism
 from dse.uncertainty import intervals
 
 
@@ -53,6 +57,18 @@ def test_designs_meet_the_draws_a_few_at_a_time_and_the_same_ones(sweep, monkeyp
         told[rows] = (steps, found)
     assert told[1][0] == [(one, 5) for one in range(1, 6)]
     assert told[16][0] == [(2, 5), (4, 5), (5, 5)] and told[10**6][0] == [(5, 5)]
+    steps = []
+    told[2] = (
+        steps,
+        intervals.robustness(
+            spec, designs, draws=8, seed=3, spread=Parallelism(2), progress=lambda *one: steps.append(one)
+        ),
+    )
+    assert steps == [(5, 5)], "one call, so one process"
+    monkeypatch.setattr(intervals, "ROWS_AT_ONCE", 16)
+    told[3] = steps, intervals.robustness(spec, designs, draws=8, seed=3, spread=Parallelism(2))
+    elsewhere = pickle.loads(pickle.dumps(partial(intervals._tried, spec, designs, 8, 3, None)))()
+    assert repr(elsewhere([4, 1])) == repr(intervals._Trial(spec, designs, 8, 3, None).met([4, 1]))
     first = told[1][1]
     assert len(first.p_feasible) == 5 and 0 < np.mean(first.p_meets["tdp_w <= 60"]) < 1
     for _, other in list(told.values())[1:]:

@@ -12,10 +12,10 @@ import pytest
 
 from dse.errors import RunError, SpecError
 from dse.evaluator import MODEL_ANSWERS, Evaluator
+from dse.parallelism import Parallelism
 from dse.results.store import open_run
 from dse.runs import merge, resume, run
 from dse.search.journal import unfinished
-from dse.search.parallelism import Parallelism
 from dse.space import Space
 from dse.sweep import load_spec, parse_spec
 from dse.user_model.calls import answered, end_children

@@ -4,17 +4,19 @@ import contextlib
 import itertools
 import operator
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Future
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
+from dse import parallelism
 from dse.errors import MissingPackageError, RunError
-from dse.search import parallelism
-from dse.search.parallelism import Parallelism, Workers
+from dse.parallelism import Parallelism, Workers
 
 TASKS = [(number, 3) for number in range(40)]
 PRODUCTS = [3 * number for number in range(40)]
@@ -49,6 +51,17 @@ def test_this_process_works_too_and_alone_where_others_do_not_pay(monkeypatch, c
         list(Workers(2, where_it_pays=True).map(operator.mul, TASKS, here=operator.mul))
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_other_processes_do_tasks_with_what_each_makes_once(monkeypatch, copied):
+    monkeypatch.setattr(parallelism, "_can_be_copied", lambda: copied)
+    make, tasks = partial(partial, operator.mul, 3), [(number,) for number in range(40)]
+    assert list(Workers(2).map_with(make, tasks, here=lambda number: 3 * number)) == PRODUCTS
+    pickled = pickle.dumps(partial(list))
+    assert parallelism._made(pickled) is parallelism._made(pickled)
+    unpicklable = list(Workers(1).map_with(lambda: None, tasks, here=lambda number: 3 * number))
+    assert unpicklable == PRODUCTS, "one process needs no other"
+
+
 @pytest.mark.parametrize("here", [None, _lost_at])
 def test_a_lost_worker_loses_nothing(tmp_path, here):
     tasks = [(number, tmp_path / "mark", os.getpid()) for number in range(40)]
@@ -62,7 +75,7 @@ def test_workers_that_are_lost_each_time_are_an_error():
 
 COPIED = """
 import os, time
-from dse.search.parallelism import Workers
+from dse.parallelism import Workers
 
 def own(number):
     os.write(1, b"done %d %d\\n" % (number, os.getpid()))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkstemp
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
@@ -226,6 +226,19 @@ class Workers:
                     if losses == MAX_LOSSES:
                         raise RunError(f"workers were lost {losses} times in a row: {error}") from error
 
+    def map_with(
+        self, make: Callable[[], Callable[..., R]], tasks: Sequence[tuple[Any, ...]], *, here: Callable[..., R]
+    ) -> Generator[R, None, None]:
+        """Yield ``here(*task)`` for every task in turn, as `map` does.
+
+        Args:
+            make: makes what does the same elsewhere, once in each process; a function of a module, or a partial one.
+            tasks: arguments.
+            here: what this process, and its copies, do them with.
+        """
+        pickled = pickle.dumps(make) if self.count > 1 else b""
+        return self.map(_done_with, [(pickled, *task) for task in tasks], here=lambda _, *task: here(*task))
+
     @contextmanager
     def _mailbox(self) -> Iterator[Path | None]:
         """Provide a folder that results of processes of this machine are left in; None for those of others.
@@ -238,6 +251,17 @@ class Workers:
             return
         with TemporaryDirectory(prefix="dse", ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+
+
+@lru_cache(maxsize=2)
+def _made(pickled: bytes) -> Callable[..., Any]:
+    """Return what a pickled function makes; made once per process."""
+    return cast("Callable[..., Any]", pickle.loads(pickled)())
+
+
+def _done_with(pickled: bytes, *task: Any) -> Any:
+    """Do a task with what a pickled function makes; for other processes."""
+    return _made(pickled)(*task)
 
 
 def _left(folder: Path | None, function: Callable[..., R], task: tuple[Any, ...]) -> R | Path:
