@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cost_models.table import INACTIVE, Choice, at_codes, gathered
+from cost_models.table import INACTIVE, Choice, as_rows, at_codes, gathered
 from cost_models.tape import Slot, Tape, held
 
 INFIX = {
@@ -240,7 +240,12 @@ def _at_codes(table, codes):
     return wrapped(codes.tape, table[_plain(codes)], name)
 
 
-STAND_INS = {gathered.__wrapped__: _gathered, at_codes.__wrapped__: _at_codes}
+def _as_rows(*columns):
+    """Stand in for columns as the rows of one array."""
+    return np.stack(np.broadcast_arrays(*map(np.atleast_1d, columns)))
+
+
+STAND_INS = {gathered.__wrapped__: _gathered, at_codes.__wrapped__: _at_codes, as_rows.__wrapped__: _as_rows}
 """What the evaluator notes as one operation, and has no branches here."""
 
 
