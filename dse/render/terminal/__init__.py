@@ -1,16 +1,15 @@
-"""The terminal: tables, lines and the progress bar. The only room that knows rich."""
+"""The terminal: tables, lines and the progress bar. The only room that knows rich, which the bar alone needs."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
-
-from rich.console import Console
-from rich.text import Text
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from dse.number_texts import number_text, share_text
 from dse.plain import printable
@@ -27,6 +26,34 @@ LEAST_WIDTH = 20
 """Columns below which a terminal is taken to have said nothing of its width."""
 
 
+BOLD, CYAN = "1", "36"
+"""Codes of a terminal's styles."""
+
+NO_TERMINALS = ("dumb", "unknown")
+"""What ``TERM`` is where styles are not understood."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where tables and lines are printed.
+
+    Attributes:
+        file: what they are written to.
+        width: its columns.
+        styles: the codes that it understands; none where it is no terminal.
+    """
+
+    file: TextIO
+    width: int = WIDTH
+    styles: tuple[str, ...] = ()
+
+    def print(self, line: str = "", *styles: str) -> None:
+        """Print a line as it is: what is laid out is not folded again."""
+        codes = ";".join(style for style in styles if style in self.styles)
+        text = printable(line).expandtabs()
+        self.file.write(f"\x1b[{codes}m{text}\x1b[0m\n" if codes else f"{text}\n")
+
+
 class ProgressSink(Protocol):
     """What is told how a run goes."""
 
@@ -34,17 +61,19 @@ class ProgressSink(Protocol):
         """Take note of the progress."""
 
 
-def console() -> Console:
-    """Return the console of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
-    said = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    out = Console(width=None if said else WIDTH, highlight=False, soft_wrap=False, emoji=False, markup=False)
-    if out.width < LEAST_WIDTH:
-        # COLUMNS=0 and the like: nothing could be folded to that.
-        out.width = WIDTH
-    return out
+def console() -> Page:
+    """Return the page of standard output: plain, and `WIDTH` wide, where that is not a terminal."""
+    said, terminal = os.environ, sys.stdout.isatty()
+    columns = said.get("COLUMNS", "")
+    width = int(columns) if columns.isdecimal() else shutil.get_terminal_size((WIDTH, 0)).columns if terminal else WIDTH
+    understood = said.get("TERM") not in NO_TERMINALS and (os.name == "posix" or "WT_SESSION" in said)
+    styles = (BOLD,) if said.get("NO_COLOR") else (BOLD, CYAN)
+    styled = understood and (terminal or bool(said.get("FORCE_COLOR")))
+    # COLUMNS=0 and the like: nothing could be folded to that.
+    return Page(sys.stdout, width if width >= LEAST_WIDTH else WIDTH, styles if styled else ())
 
 
-def print_table(out: Console, table: TextTable) -> None:
+def print_table(out: Page, table: TextTable) -> None:
     """Print a table, in blocks or as records where the terminal is too narrow for it; without rows its title alone."""
     if not table.rows:
         print_lines(out, ["none"], heading=table.title)
@@ -56,18 +85,13 @@ def print_table(out: Console, table: TextTable) -> None:
         if place:
             out.print()
         for line in heads[place] if heads else ():
-            _print_line(out, line, "bold")
+            out.print(line, BOLD)
         for line in body:
-            _print_line(out, line)
+            out.print(line)
     out.print()
 
 
-def _print_line(out: Console, line: str, style: str = "") -> None:
-    """Print a line as it is: what is laid out is not folded again."""
-    out.print(Text(printable(line), style=style), soft_wrap=True)
-
-
-def print_parts(out: Console, parts: Iterable[Part]) -> None:
+def print_parts(out: Page, parts: Iterable[Part]) -> None:
     """Print tables, lines and text, one after the other."""
     for part in parts:
         match part:
@@ -77,15 +101,16 @@ def print_parts(out: Console, parts: Iterable[Part]) -> None:
                 print_lines(out, list(part.lines), heading=part.heading)
             case _:
                 out.file.write(f"{printable(str(part))}\n")
+    out.file.flush()
 
 
-def print_heading(out: Console, text: str) -> None:
+def print_heading(out: Page, text: str) -> None:
     """Print the heading of a section."""
     for line in folded(text, out.width):
-        _print_line(out, line, "bold cyan")
+        out.print(line, BOLD, CYAN)
 
 
-def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
+def print_lines(out: Page, lines: list[str], *, heading: str = "") -> None:
     """Print lines of text, indented under a heading where there is one; nothing where there are none."""
     if not lines:
         return
@@ -95,7 +120,7 @@ def print_lines(out: Console, lines: list[str], *, heading: str = "") -> None:
     for line in lines:
         first, *rest = folded(line, out.width - len(indent) - 2)
         for place, part in enumerate((first, *rest)):
-            _print_line(out, f"{indent}{'  ' if place else ''}{part}")
+            out.print(f"{indent}{'  ' if place else ''}{part}")
     out.print()
 
 
@@ -139,6 +164,7 @@ def _state(progress: Progress) -> str:
 @contextmanager
 def _bar() -> Iterator[ProgressSink]:
     from rich import progress as bars
+    from rich.console import Console
     from rich.table import Column
 
     # On a narrow terminal the state gives way, not the bar or the time: it has what they leave of the line.
@@ -157,11 +183,12 @@ def _bar() -> Iterator[ProgressSink]:
 @contextmanager
 def counted_display(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show on standard error how many of how many are done: a bar on a terminal, nothing elsewhere."""
-    from rich import progress as bars
-
     if not sys.stderr.isatty():
         yield lambda done, planned: None
         return
+    from rich import progress as bars
+    from rich.console import Console
+
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(bar_width=24), bars.MofNCompleteColumn())
     with bars.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task(what, total=None)

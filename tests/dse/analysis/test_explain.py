@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from cost_models.table import Table
 from dse.analysis.explain.columns import explained, explanation_of
@@ -16,7 +15,7 @@ from dse.analysis.explain.inputs import explain_design_file, explain_library_chi
 from dse.analysis.explain.records import BOUNDS, OUTSIDE
 from dse.errors import RunError, SpecError
 from dse.evaluator import Evaluator
-from dse.render.terminal import print_parts
+from dse.render.terminal import Page, print_parts
 from dse.render.terminal.explanation import explanation_parts
 from dse.runs import run
 from dse.sweep import parse_spec
@@ -208,7 +207,7 @@ def test_only_one_design_is_explained():
 @pytest.mark.parametrize("one", EXPLAINED)
 def test_tables_fit_100_columns_and_carry_units(one):
     out = io.StringIO()
-    print_parts(Console(file=out, width=100, highlight=False, markup=False, emoji=False), explanation_parts(one))
+    print_parts(Page(out, 100), explanation_parts(one))
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text

@@ -6,11 +6,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import dse.render.terminal
 from dse.number_texts import number_text
-from dse.render.terminal import print_parts
+from dse.render.terminal import Page, print_parts
 from dse.render.terminal.layout import _Column, _shared, folded, table_lines
 from dse.render.terminal.tables import Lines, TextTable
 from tests.dse.cli.test_commands import COMMANDS, SERVERS, WRITERS, call, folder
@@ -28,7 +27,7 @@ def numbers(text):
 
 def printed(parts, width):
     out = io.StringIO()
-    print_parts(Console(file=out, width=width, highlight=False, emoji=False, markup=False), parts)
+    print_parts(Page(out, width), parts)
     return out.getvalue()
 
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 import dse.render.terminal.tables
 from dse.analysis.explain.simulated import SimulatedMetric
@@ -16,7 +15,16 @@ from dse.number_texts import (
     number_text,
     percent_text,
 )
-from dse.render.terminal import WIDTH, _state, counted_display, print_lines, print_parts, print_table, progress_display
+from dse.render.terminal import (
+    WIDTH,
+    Page,
+    _state,
+    counted_display,
+    print_lines,
+    print_parts,
+    print_table,
+    progress_display,
+)
 from dse.render.terminal.explanation import limit_table
 from dse.render.terminal.simulation import simulation_table
 from dse.render.terminal.summary import picks_table
@@ -47,7 +55,7 @@ def test_ranges_name_every_chosen_level_and_no_other(chosen):
 
 def printed(table, width=WIDTH):
     out = io.StringIO()
-    print_table(Console(file=out, width=width, highlight=False), table)
+    print_table(Page(out, width), table)
     return out.getvalue()
 
 
@@ -69,7 +77,7 @@ def test_numbers_stand_to_the_right_and_names_to_the_left():
 
 def test_markup_is_text():
     out = io.StringIO()
-    print_lines(Console(file=out, width=60), ["memory [bold] 3"], heading="[red]Heading")
+    print_lines(Page(out, 60), ["memory [bold] 3"], heading="[red]Heading")
     assert out.getvalue() == "[red]Heading\n  memory [bold] 3\n\n"
 
 
@@ -165,6 +173,6 @@ def test_picks_show_no_parameter_that_none_of_them_has():
 
 
 def test_a_table_without_rows_says_so():
-    out = Console(file=io.StringIO())
+    out = Page(io.StringIO())
     print_parts(out, [TextTable("Front", ("design", "cost"), [])])
     assert out.file.getvalue().split() == ["Front", "none"]

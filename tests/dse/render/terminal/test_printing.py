@@ -4,17 +4,17 @@ import io
 import math
 from types import SimpleNamespace
 
-from rich.console import Console
+import pytest
 
 from dse.render import terminal
-from dse.render.terminal import console, print_heading, print_lines, print_parts, print_table, progress_display
+from dse.render.terminal import Page, console, print_heading, print_lines, print_parts, print_table, progress_display
 from dse.render.terminal.tables import Lines, TextTable
 from dse.results.outcome import Progress
 
 
 def printed(show, *given, width=30, **options):
     out = io.StringIO()
-    show(Console(file=out, width=width, highlight=False, markup=False, emoji=False), *given, **options)
+    show(Page(out, width), *given, **options)
     return out.getvalue()
 
 
@@ -49,19 +49,26 @@ def test_how_wide_the_output_is(monkeypatch):
     assert console().width == 118
 
 
-def test_what_is_printed_stays_as_it_is(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("sys.stdout", Terminal())
-    out = console()
-    out.print("12 'a' [b] :smile:")
-    assert out.file.getvalue() == "12 'a' [b] :smile:\n"
-    out.print("a " * 30)
-    assert len(out.file.getvalue().splitlines()) == 3
+@pytest.mark.parametrize(
+    ("terminal", "said", "heading"),
+    [
+        (True, {}, "\x1b[1;36mhead\x1b[0m"), (True, {"TERM": "dumb"}, "head"),
+        (True, {"NO_COLOR": "1"}, "\x1b[1mhead\x1b[0m"), (False, {}, "head"),
+        (False, {"FORCE_COLOR": "1"}, "\x1b[1;36mhead\x1b[0m"),
+    ],
+)  # fmt: skip
+def test_headings_stand_out_where_a_terminal_shows_it_and_lines_stay_as_they_are(terminal, said, heading, monkeypatch):
+    out = io.StringIO()
+    out.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stdout", out)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COLUMNS": "40", "TERM": "xterm", **said}.items():
+        monkeypatch.setenv(name, value)
+    print_parts(console(), [Lines(["12 'a' [b] :smile:\tc"], "head")])
+    assert out.getvalue() == f"{heading}\n  12 'a' [b] :smile:    c\n\n"
+    console().print("a " * 30)
+    assert out.getvalue().endswith(f"{'a ' * 30}\n"), "what is laid out is not folded again"
 
 
 def test_a_line_of_progress_every_ten_seconds(monkeypatch, capsys):
