@@ -129,7 +129,7 @@ def exact_texts(numbers: FloatArray, missing: str = MISSING) -> NDArray[np.objec
     size = np.abs(numbers)
     alike = (size >= 1e-3) & (size < 1e9)
     alike[alike] = size[alike] % 1 != 0
-    texts: NDArray[np.object_] = np.empty(len(numbers), dtype=object)
-    texts[alike] = pa.array(numbers[alike]).cast(pa.string()).to_numpy(zero_copy_only=False)
-    texts[~alike] = column_texts(numbers[~alike], missing)
+    texts: NDArray[np.object_] = pa.array(numbers).cast(pa.string()).to_numpy(zero_copy_only=False)
+    if not alike.all():
+        texts[~alike] = column_texts(numbers[~alike], missing)
     return texts
