@@ -60,9 +60,14 @@ def place_labels(
         width, height = _size(figure, axes, label)
         best: tuple[float, Bbox, bool] | None = None
         for distance in _DISTANCES:
+            if best is not None and distance / 40 >= best[0]:
+                break  # none that is as far away is better
             for angle in _ANGLES:
                 box = _box(anchor, angle, (radius + distance) * pixels, width, height)
-                cost = _cost(box, frame, taken, dots) + _crossings(box, anchor, written, keep_clear) + distance / 40
+                cost = _cost(box, frame, taken, dots)
+                if best is not None and cost + distance / 40 >= best[0]:
+                    continue
+                cost = cost + _crossings(box, anchor, written, keep_clear) + distance / 40
                 if best is None or cost < best[0]:
                     best = (cost, box, distance > _DISTANCES[0])
         assert best is not None

@@ -97,7 +97,7 @@ def test_places_are_tried_near_first_and_the_first_of_the_cheapest_is_taken(monk
 
     def cost(box, frame, taken, dots):
         tried.append((box, [one.bounds for one in taken], dots))
-        return 0.0 if len(tried) > best else 99.0
+        return 50.0 if len(tried) > best else 99.0
 
     monkeypatch.setattr(labels_module, "_cost", cost)
     legend = Bbox.from_bounds(1, 2, 3, 4)
@@ -128,6 +128,15 @@ def test_places_are_tried_near_first_and_the_first_of_the_cheapest_is_taken(monk
         before = len(axes.lines)
         place_labels(figure, axes, [Label(200, 150, "a")], marks=NOWHERE)
         assert len(axes.lines) - before == lines
+
+
+def test_places_that_cannot_be_better_are_not_looked_at(monkeypatch, axes):
+    tried, told = [], []
+    monkeypatch.setattr(labels_module, "_cost", lambda box, *others: tried.append(box) or float(len(tried) < 3))
+    monkeypatch.setattr(labels_module, "_crossings", lambda box, *others: told.append(box) or 0.0)
+    placed(axes, Label(200, 150, "a"))
+    # The third place costs nothing: lines to others of its distance are not looked at, nor places that are further.
+    assert len(tried) == 12 and told == [tried[0], tried[2]]
 
 
 @pytest.mark.parametrize(
