@@ -253,6 +253,34 @@ class Workers:
             yield Path(folder)
 
 
+@contextmanager
+def beside(work: Callable[[], object]) -> Iterator[None]:
+    """Have something done by a copy of this process while this one goes on; here, afterwards, where that is not done.
+
+    Where there is one core, where no copy can be made, or where it is lost.
+    """
+    copy = None
+    if (os.cpu_count() or 1) > 1 and _can_be_copied():
+        context = multiprocessing.get_context("fork")
+        copy = context.Process(target=_do_beside, args=(work, os.getpid()))
+        copy.start()
+    try:
+        yield
+    except BaseException:
+        if copy is not None:
+            copy.kill()
+        raise
+    if copy is not None:
+        copy.join()
+    if copy is None or copy.exitcode:
+        work()
+
+
+def _do_beside(work: Callable[[], object], parent: int) -> None:
+    _end_with(parent)
+    work()
+
+
 @lru_cache(maxsize=2)
 def _made(pickled: bytes) -> Callable[..., Any]:
     """Return what a pickled function makes; made once per process."""
@@ -383,9 +411,14 @@ def _copies(here: Callable[..., Any], count: int) -> Iterator[Executor]:
 
 
 def _begin_copy(here: Callable[..., Any], parent: int) -> None:
-    """Make this copy one that ends with its parent, and leaves it to that to be interrupted."""
+    """Make this copy one that does `here` as its parent does."""
     global _here
     _here = here
+    _end_with(parent)
+
+
+def _end_with(parent: int) -> None:
+    """Make this copy one that ends with its parent, and leaves it to that to be interrupted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -67,6 +68,7 @@ def finish(
     html: bool,
     full: bool = False,
     asked: Spec | None = None,
+    jobs: int | None = 1,
 ) -> None:
     """Search, print what was found, then draw it, and end with its status.
 
@@ -82,8 +84,10 @@ def finish(
         html: whether the report is written.
         full: whether everything is printed, and not what fits on one screen.
         asked: the sweep as the user wrote it, which tells what is fixed by choice and what by default.
+        jobs: processes; where they may be several, another one draws plots while this one writes the report.
     """
     from dse.cli import INTERRUPTED, NONE_FEASIBLE, OK
+    from dse.parallelism import beside
     from dse.render.terminal import console, progress_display
     from dse.render.terminal.layout import folded
     from dse.render.terminal.outcome import remedy_parts
@@ -114,17 +118,18 @@ def finish(
     if not told:
         tell(done, done.path)
     counts, status = done.manifest["counts"], done.manifest["status"]
-    if html and not done.spec.builtin_disabled and counts["evaluated"]:
-        with telling("the report"):
-            from dse.render.report import write_report
+    reports = html and not done.spec.builtin_disabled and counts["evaluated"]
+    draws = plots is not Drawn.none and counts["evaluated"]
+    draw = partial(_draw, done, all_kinds=plots is Drawn.all)
+    aside = bool(reports and draws) and jobs != 1
+    with beside(draw) if aside else nullcontext():
+        if reports:
+            with telling("the report"):
+                from dse.render.report import write_report
 
-            write_report(done)
-    if plots is not Drawn.none and counts["evaluated"]:
-        with telling("the plots"):
-            from dse.render.plots import first_kinds, plot_run
-
-            kinds = first_kinds(done) if plots is Drawn.first else None
-            plot_run(done, kinds=kinds, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
+                write_report(done)
+    if draws and not aside:
+        draw()
     if output is Format.table:
         files = sorted(path.name for path in done.path.iterdir()) if full else _first_files(done.path)
         more = "" if full else f"; all the rest: dse show {done.path} --full"
@@ -132,6 +137,15 @@ def finish(
     if status == "interrupted":
         raise typer.Exit(INTERRUPTED)
     raise typer.Exit(OK if done.found_feasible else NONE_FEASIBLE)
+
+
+def _draw(done: StoredRun, *, all_kinds: bool) -> None:
+    """Draw the plots of a run."""
+    with telling("the plots"):
+        from dse.render.plots import first_kinds, plot_run
+
+        kinds = None if all_kinds else first_kinds(done)
+        plot_run(done, kinds=kinds, failed=lambda kind, error: tell_failed(f"the plot {kind}", error))
 
 
 def _tell(run: StoredRun, directory: Path, output: Format, full: bool) -> None:

@@ -46,4 +46,4 @@ def resume(
     spread = spread_of(jobs, backend, scheduler)
     goes_on = partial(go_on, call_model=call_model, open_storage=open_storage)
     searched = partial(goes_on, run, n_designs=n_designs, out=out, spread=spread)
-    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full)
+    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full, jobs=jobs)

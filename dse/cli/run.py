@@ -59,4 +59,4 @@ def run(
         # A sweep that varies nothing is about its baselines.
         present(choose_baselines(sweep), output)
     searched = partial(search, sweep, out=out, spread=spread_of(jobs, backend, scheduler))
-    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full, asked=sweep)
+    finish(searched, quiet=quiet, output=output, plots=draw, html=not no_report, full=full, asked=sweep, jobs=jobs)

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import BrokenExecutor, Future
 from functools import partial
 from types import SimpleNamespace
@@ -66,6 +67,34 @@ def test_other_processes_do_tasks_with_what_each_makes_once(monkeypatch, copied)
 def test_a_lost_worker_loses_nothing(tmp_path, here):
     tasks = [(number, tmp_path / "mark", os.getpid()) for number in range(40)]
     assert list(Workers(2).map(_lost_at, tasks, here=here)) == PRODUCTS
+
+
+def test_a_copy_does_something_beside_this_process_which_does_it_itself_where_it_must(tmp_path, monkeypatch):
+    mark = tmp_path / "mark"
+
+    def work():
+        mark.write_text(f"{os.getpid()} {mark.exists()}")
+
+    monkeypatch.setattr(parallelism.os, "cpu_count", lambda: 2)
+    with parallelism.beside(work):
+        assert not mark.exists() or int(mark.read_text().split()[0]) != os.getpid()
+    assert (int(mark.read_text().split()[0]) == os.getpid()) != parallelism._can_be_copied()
+    for lacking in ("cpu_count", "copies", "lost"):
+        with monkeypatch.context() as poor:
+            if lacking == "cpu_count":
+                poor.setattr(parallelism.os, "cpu_count", lambda: None)
+            elif lacking == "copies":
+                poor.setattr(parallelism, "_can_be_copied", lambda: False)
+            else:
+                poor.setattr(parallelism, "_do_beside", lambda work, parent: os._exit(1))
+            mark.unlink()
+            with parallelism.beside(work):
+                assert not mark.exists()
+            assert mark.read_text() == f"{os.getpid()} False"
+    mark.unlink()
+    with pytest.raises(KeyError), parallelism.beside(lambda: time.sleep(60)):
+        raise KeyError
+    assert not mark.exists()
 
 
 def test_workers_that_are_lost_each_time_are_an_error():

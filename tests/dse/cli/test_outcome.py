@@ -85,6 +85,25 @@ def test_a_run_is_told_then_drawn_and_ends_with_its_status(end, tmp_path, capsys
         assert capsys.readouterr().out == ""
 
 
+def test_another_process_draws_where_a_report_is_written_too(end, tmp_path, monkeypatch):
+    found, made = stored(tmp_path), []
+
+    @contextmanager
+    def beside(work):
+        made.append(len(made))
+        yield
+        work()
+
+    monkeypatch.setattr("dse.parallelism.beside", beside)
+    for jobs in (None, 0, 2):
+        assert end(found, jobs=jobs) == (0, [*SHOWN, "report", "plots ('first',)"])
+    assert made == [0, 1, 2]
+    for alone in ({"jobs": 1}, {}, {"jobs": 2, "html": False}, {"jobs": 2, "plots": Drawn.none}):
+        end(found, **alone)
+    end(stored(tmp_path, builtin_disabled=True), jobs=2)
+    assert len(made) == 3
+
+
 def test_what_would_do_is_looked_for_where_nothing_is_feasible(end, tmp_path):
     none = stored(tmp_path, feasible=0, front=0)
     assert end(none) == (3, [*SHOWN, "remedies", "what would do", "report", "plots ('first',)"])
