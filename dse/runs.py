@@ -322,7 +322,7 @@ def _finish(
     with journal.locked(), _interruptible() as stopped:
         if not directory.exists():
             status = _searched(search, progress, stopped)
-            _write(search.outcome(status), spec, directory, header, search.state(), answered, search.spread)
+            _write(search.outcome(status), spec, directory, header, search, answered)
         journal.remove()
     return open_run(directory, metrics=spec.derived)
 
@@ -332,11 +332,11 @@ def _write(
     spec: Spec,
     directory: Path,
     header: Mapping[str, Any],
-    state: bytes | None,
+    search: Search | None,
     answered: Answered,
-    spread: Parallelism | None = None,
 ) -> None:
-    outcome, robust = under_draws(outcome, spec, spread)
+    """Write what was found; with the state of the search, for one to go on from, where there is one."""
+    outcome, robust = under_draws(outcome, spec, None if search is None else search.spread)
     resolved = resolved_text(spec, outcome.parameters_read)
     manifest = {
         "schema": SCHEMA,
@@ -360,8 +360,8 @@ def _write(
             write_robust(folder, robust)
         answered(run, directory)
         write_rest(folder, outcome, spec)
-        if state is not None:
-            write_atomically(folder / STATE, state)
+        if search is not None:
+            write_atomically(folder / STATE, search.state())
         seal(folder)
 
     write_whole(directory, write)

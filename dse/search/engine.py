@@ -154,7 +154,7 @@ class Search:
             "place": self._place,
             "n_designs": self._spec.search.n_designs,
             "sampler": None if self._work.is_stream else self._work.sampler.state(),
-            "seconds": self._seconds,
+            "seconds": self.history[-1].seconds if self.history else self._before,
             "parts": self._clock.parts,
             "answers": None if self._model is None else self._model.memory.state(),
         }
