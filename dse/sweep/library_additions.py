@@ -51,10 +51,13 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
     rest = {key: node for key, node in tree.value.items() if key != "library"} if isinstance(tree.value, dict) else {}
     if not parts:
         return replace(tree, value=rest), shipped_library(), {}
-    library = extended_library(*parts)
     everything = Sections({name: {} for part in parts for name in part.data})
     for part in parts:
         everything.lay_over(part)
+    try:
+        library = library_of(everything.data)
+    except LibraryError:
+        library = extended_library(*parts)  # which says where each is at fault
     return replace(tree, value=rest), library, everything.data
 
 
