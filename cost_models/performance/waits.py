@@ -122,8 +122,11 @@ class Wait:
     @cached_property
     def _cases(self) -> tuple[Any, ...]:
         """What `_share_below` takes."""
-        even = (self.extra_s[0], np.sqrt(3 * self.extra_var[0])) if self.even else ()
-        return self.shares, self.floor_s, self._gamma, even
+        if not self.even:
+            return self.shares, self.floor_s, self._gamma, ()
+        floor_s = self.floor_s[1:] if isinstance(self.floor_s, np.ndarray) and self.floor_s.ndim > 1 else self.floor_s
+        even = self.extra_s[0], np.sqrt(3 * self.extra_var[0])
+        return self.shares, floor_s, tuple(one[1:] for one in self._gamma), even
 
     def _below(self, beyond_s: FloatArray) -> FloatArray:
         """Return the share of all users who are in a case and no later than a time beyond the least."""
@@ -144,7 +147,8 @@ def _share_below(
     below = np.where(over >= 0, ndtr((np.cbrt(over / mean) - shift) * root), 0.0)
     if even:
         middle, half = even
-        below[0] = np.clip((beyond_s - middle + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
+        first = np.clip((beyond_s - middle + half) / np.maximum(2 * half, TINY), 0.0, 1.0)
+        below = np.concatenate([first[None], below])
     return asarray((shares * below).sum(axis=0))
 
 
