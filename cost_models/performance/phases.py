@@ -235,7 +235,7 @@ def _timed(
 
 
 def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[OperatorTime, FloatArray]:
-    """Return the mean times of attention, straight lines between those of two contexts, and their sums."""
+    """Return the mean times of operators whose times are straight lines between two ends, and their sums."""
     at_start, at_end = ends
     memory, arithmetic = (at_start.memory_s, at_end.memory_s), (at_start.arithmetic_s, at_end.arithmetic_s)
     larger = mean_of_larger(memory, arithmetic)
@@ -250,8 +250,7 @@ def _mean_over(ends: Sequence[OperatorTime], software: Software) -> tuple[Operat
         dram_bytes=(at_start.dram_bytes + at_end.dram_bytes) / 2,
         near_bytes=(at_start.near_bytes + at_end.near_bytes) / 2,
     )
-    # Attention sums nothing over chips.
-    return mean, larger + exposed + mean.kernel_s
+    return mean, larger + exposed + mean.kernel_s + mean.collective_s
 
 
 def prefill_phase(serving: ServingConfig, machine: Machine, software: Software, formats: Formats) -> PhaseTime:

@@ -110,6 +110,20 @@ def test_an_operator_takes_the_larger_time_a_part_of_the_lesser_its_start_and_it
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("cache_split", ["batch", "context"])
+def test_queries_that_go_to_keys_on_other_chips_take_their_time(cache_split):
+    engine, form = profile("ideal", collective_base_s=2e-6), Formats(16.0, 16.0, 16.0, 16.0)
+    machine = bare_machine(1e12, rate=4e13, link=1e11)
+    by_heads = ServingConfig(LIBRARY.model("llama2_70b"), 4.0, 128.0, 16.0, tensor_parallel=2.0)
+    work = decode_phase(replace(by_heads, cache_split=cache_split), machine, engine, form)
+    place = work.operators.names.index("attention")
+    assert decode_phase(by_heads, machine, engine, form).times.collective_s[place] == 0
+    assert work.times.collective_s[place] > 0
+    times = work.times
+    expected = (np.maximum(times.memory_s, times.arithmetic_s) + times.kernel_s + times.collective_s)[place]
+    np.testing.assert_allclose(work.total_s[place], expected * work.operators.times[place], rtol=1e-12)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     name=st.sampled_from(sorted(LIBRARY.stacks)), batch=st.integers(1, 128), prompt=st.integers(1, 4096),
