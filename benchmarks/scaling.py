@@ -28,6 +28,7 @@ from grid import Meter
 
 from dse.parallelism import Parallelism
 from dse.render.plots.style import SERIES, drawing, new_figure, save
+from dse.replay import NOTED_ROWS
 from dse.runs import explore
 from dse.search.blocks import SearchContext
 from dse.sweep import Spec, load_spec, parse_spec
@@ -87,6 +88,7 @@ def is_known(metric: str) -> bool:
 def per_design_us(spec: Spec, designs: int) -> tuple[dict[str, float], int]:
     """Return processor time per design by part, and the size of the front that was found."""
     work, rows = SearchContext(spec), min(designs, BLOCK)
+    work.evaluator.note(work.space.scattered(NOTED_ROWS))  # as a search does that is to take long
     work.keep_block(0, rows)
     kept = work.keeper()
     parts = dict.fromkeys(("sample", "evaluate", "keep"), 0.0)
