@@ -138,6 +138,8 @@ class _Builder:
         names = set()
         take, value = self._next, self._value
         while type(event := take()) is not yaml.MappingEndEvent:
+            if type(event) is yaml.AliasEvent:
+                self._refuse(f"the alias *{event.anchor} stands where a key must be", event)
             key = name = value(event)
             if type(key) is not str:
                 if type(key) is not int:

@@ -52,7 +52,7 @@ class PhaseTime:
     @cached_property
     def pass_s(self) -> FloatArray:
         """``(n,)`` time of the pass."""
-        return _summed(self.total_s) + self.fixed_s + self.capped_s
+        return summed(self.total_s) + self.fixed_s + self.capped_s
 
     @cached_property
     def dram_bytes(self) -> FloatArray:
@@ -76,7 +76,7 @@ class PhaseTime:
 
 @row_by_row
 def _summed_times(amounts: FloatArray, times: FloatArray) -> FloatArray:
-    """Return `_summed` of products, of which one is held at a time."""
+    """Return `summed` of products, of which one is held at a time."""
     total = asarray(amounts[0] * times[0])
     for some, often in zip(amounts[1:], times[1:], strict=True):
         total += some * often
@@ -84,7 +84,7 @@ def _summed_times(amounts: FloatArray, times: FloatArray) -> FloatArray:
 
 
 @row_by_row
-def _summed(amounts: FloatArray) -> FloatArray:
+def summed(amounts: FloatArray) -> FloatArray:
     """Return the sum over the first axis, always in the same order: a sum of NumPy's depends on the other axis."""
     total: FloatArray = amounts[0].copy()
     for amount in amounts[1:]:
@@ -201,7 +201,7 @@ def decode_phase(
         whole, serving, machine, software, formats, attention_fraction=software.attention_compute_efficiency
     )
     # Queries of a prompt share what is read with as many others as one likes.
-    shared = sharing * (1 + (whole.macs * whole.times).sum(axis=0) / (middle.macs * middle.times).sum(axis=0))
+    shared = sharing * (1 + _summed_times(whole.macs, whole.times) / _summed_times(middle.macs, middle.times))
     return PhaseTime(
         _joined(step.operators, whole), _both(step.times, prompt_time),
         _both_rows(total, prompt_time.total_s * whole.times), fixed, sharing=shared,

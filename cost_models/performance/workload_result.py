@@ -15,6 +15,7 @@ from cost_models.performance.conversations import Conversations
 from cost_models.performance.disaggregation import Disaggregated
 from cost_models.performance.inference import Inference
 from cost_models.performance.operating_point import OperatingPoint, Slo, operating_point
+from cost_models.performance.phases import summed
 from cost_models.performance.pool_costs import PoolCosts, pool_costs
 from cost_models.performance.step_times import PromptTimes, single
 from cost_models.performance.waits import TINY, Served
@@ -386,4 +387,4 @@ def _by_memory(result: Inference) -> FloatArray:
     """Return the time of those operators of a decode step that wait for memory."""
     step = result.decode
     waiting = np.where(step.times.memory_s >= step.times.arithmetic_s, step.total_s, 0.0)
-    return asarray(waiting.sum(axis=0))
+    return summed(waiting)

@@ -56,7 +56,7 @@ def with_additions(tree: Node, directories: Sequence[Path] = ()) -> tuple[Node, 
         everything.lay_over(part)
     try:
         library = library_of(everything.data)
-    except LibraryError:
+    except (LibraryError, TypeError):  # keys that are no words do not sort
         library = extended_library(*parts)  # which says where each is at fault
     return replace(tree, value=rest), library, everything.data
 

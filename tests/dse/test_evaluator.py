@@ -40,6 +40,21 @@ def test_the_gpu_pair_decodes_between_its_bound_and_twice_that():
     assert (pair["tdp_w"], pair["bandwidth_gbps"], pair["peak_tflops"]) == (400, 2039, 312)
 
 
+@pytest.mark.parametrize("sweep", ["speculation", "pruning"])
+def test_a_design_alone_has_the_bits_that_it_has_in_a_table(sweep):
+    spec = load_spec(f"sweeps/{sweep}.yaml")
+    designs, evaluator = Space(spec).scattered(40), Evaluator(spec)
+    table = evaluator.evaluate(designs).metrics
+    for row in (0, 8, 16, 24, 32):
+        alone = evaluator.evaluate(designs.take([row])).metrics
+        moved = [
+            name
+            for name, value in alone.items()
+            if not np.array_equal(value, table[name][row : row + 1], equal_nan=True)
+        ]
+        assert not moved, "continuous batching apart, whose queue is worked out at places of its table"
+
+
 # 1134 GB/s delivered: 1024 bits of LPDDR5X-9600 at 92.3 % of 1228.8 GB/s.
 PRESET = {
     "memory": "lpddr5x_9600", "memory_devices": 16, "memory_device_bits": 64, "memory_device_gib": 8,

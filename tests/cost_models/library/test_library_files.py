@@ -205,6 +205,7 @@ def test_words_mean_what_they_mean_in_yaml_1_2():
         ("1.5: 1", "a key must be a word"),
         ("{1: a, '1': b}", "'1' appears twice"),
         ("a: {<<: {b: 1}}", "merge keys"),
+        ("a: &x '<<'\nb: {*x : 1}", "x stands where a key must be"),
         ("a: !!str 12", "no meaning"),
         ("a: .inf", "not a finite number"),
         ("a: 1e999", "not a finite number"),

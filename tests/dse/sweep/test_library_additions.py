@@ -79,6 +79,9 @@ def test_what_adds_nothing_is_refused(tmp_path: Path) -> None:
         assert says in str(caught.value)
     with pytest.raises(LibraryError):
         with_additions(node_of({"library": {"chips": {"l4": {"yeer": 2004}}}}))
+    (tmp_path / "chips.yaml").write_text("chips:\n  l4:\n    1: 2\n    year: 2004\n")
+    with pytest.raises(LibraryError, match=r"chips\.yaml:3.*chips\.l4\.1"):
+        with_additions(node_of({"library": str(tmp_path)}))
 
 
 def test_files_of_models_become_entries_with_a_name(tmp_path: Path) -> None:
