@@ -48,7 +48,8 @@ class Tape:
         operations: function, arguments and options by place, slots for what is at other places; None for the number of
             rows, at place 0, and for the columns behind it.
         conditions: what the model has seen of single numbers, by place and by how it looked.
-        by_row: places of results whose last axis are the rows, each made of those rows of the arguments alone.
+        long: places of results whose last axis are the rows.
+        by_row: those of them of which each row is made of those rows of the arguments alone, whatever these hold.
         refusal: why the run cannot be noted, empty where it can.
     """
 
@@ -56,12 +57,14 @@ class Tape:
         self.rows, self.refusal = rows, ""
         self.operations: list[tuple[Callable[..., Any], Any, Any] | None] = [None]
         self.conditions: dict[int, dict[Callable[[Any], Any], Any]] = {}
+        self.long: set[int] = set()
         self.by_row: set[int] = set()
         self._places: dict[Any, int] = {}
 
     def column(self, values: NDArray[Any]) -> Noted:
         """Return the next column of the table."""
         self.operations.append(None)
+        self.long.add(len(self.operations) - 1)
         return Noted(self, values, len(self.operations) - 1)
 
     def refuse(self, why: str) -> NoReturn:
@@ -85,9 +88,27 @@ class Tape:
         place = self._places.setdefault(key, len(self.operations))
         if place == len(self.operations):
             self.operations.append((function, held(arguments, self._slots), held(options, self._slots)))
-            if value.shape[-1:] == (self.rows,) and (isinstance(function, np.ufunc) or function in BY_ROW):
-                self.by_row.add(place)
+            if value.shape[-1:] == (self.rows,):
+                self.long.add(place)
+                if isinstance(function, np.ufunc) or function in BY_ROW:
+                    self.by_row.add(place)
         return Noted(self, value, place)
+
+    def rows_meet(self, outputs: Any) -> bool:
+        """Return whether some output, given by slots, may hang in a row on other rows; conditions apart."""
+        met, open_ = set[int](), [*slots_of(outputs)]
+        while open_:
+            place = open_.pop()
+            operation = self.operations[place]
+            if operation is None or place in met:
+                continue
+            met.add(place)
+            of = [*slots_of(operation)]
+            apart = place in self.by_row or (place in self.long and _keeps_rows_apart(operation[0]))
+            if not apart and not self.long.isdisjoint(of):
+                return True
+            open_ += of
+        return False
 
     def finish(self, outputs: Mapping[Any, Any]) -> tuple[dict[Any, Any], Hashable]:
         """Return slots or arrays by the name of an output, and what is equal for two runs that do the same.
@@ -195,6 +216,20 @@ BY_ROW: set[Callable[..., Any]] = {
     METHODS["astype"], operator.pow, np.broadcast_to, np.concatenate, np.isposinf, np.stack, np.where, np.zeros_like,
 }  # fmt: skip
 """What gives each row of a result from the same rows of the arguments alone, where all have their rows last."""
+
+ROWS_APART: frozenset[Any] = frozenset({
+    METHODS["all"], METHODS["any"], METHODS["clip"], METHODS["copy"], METHODS["max"], METHODS["min"], METHODS["prod"],
+    METHODS["round"], METHODS["sum"], np.all, np.any, np.clip, np.full_like, np.isclose, np.isneginf, np.max, np.min,
+    np.nan_to_num, np.ones_like, np.prod, np.round, np.select, np.sum, operator.getitem,
+})  # fmt: skip
+"""What lets no two rows meet where its result has all of them last."""
+
+
+def _keeps_rows_apart(function: Callable[..., Any]) -> bool:
+    reduces = getattr(function, "__name__", "") == "reduce" and isinstance(
+        getattr(function, "__self__", None), np.ufunc
+    )
+    return reduces or function in ROWS_APART
 
 
 class Noted(NDArrayOperatorsMixin):

@@ -387,7 +387,7 @@ class Evaluator:
     def baseline_columns(
         self, *entries: BaselineSpec, batches: FloatArray | None = None, metrics: frozenset[str] | None = None
     ) -> dict[str, FloatArray]:
-        """Return the same as columns: a row per baseline, or per draw of one where some parameter is a column.
+        """Return metrics of baselines as columns: a row per baseline, or per draw of one where a parameter is a column.
 
         Args:
             entries: the baselines; several differ in chips and how these are run alone.
@@ -462,7 +462,7 @@ class Evaluator:
     def _serve_alike(
         self, entries: Sequence[BaselineSpec], name: str, batches: FloatArray | None
     ) -> list[WorkloadResult]:
-        """Return the same of baselines that differ in chips and how these are run alone, as tables of a row each."""
+        """Return one workload on baselines that differ in chips and how these run alone, as tables of a row each."""
         continuous = self.spec.workloads[name].batching == CONTINUOUS
         if continuous and len(entries) > 1:
             # Places at which a queue is worked out are those of its table: each by itself keeps its last digits.

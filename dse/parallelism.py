@@ -88,7 +88,7 @@ class Parallelism:
         chunk_rows: most designs evaluated in one call: their columns stay in the cache.
         least_gain: designs of a pruned grid per combination of a condition's parameters at least; with fewer,
             evaluating them is as quick as working out the condition.
-        keep_every_s: least time between two writings of the state; the last is always written.
+        keep_every_s: least time between two writings of the state, and so most of what a kill can lose.
         scheduler_answers_s: time that a scheduler has to answer.
     """
 
@@ -255,9 +255,9 @@ class Workers:
 
 @contextmanager
 def beside(work: Callable[[], object]) -> Iterator[None]:
-    """Have something done by a copy of this process while this one goes on; here, afterwards, where that is not done.
+    """Have something done by a copy of this process while this one goes on.
 
-    Where there is one core, where no copy can be made, or where it is lost.
+    It is done here, afterwards, where there is one core, where no copy can be made, or where that is lost.
     """
     copy = None
     if (os.cpu_count() or 1) > 1 and _can_be_copied():
@@ -266,12 +266,13 @@ def beside(work: Callable[[], object]) -> Iterator[None]:
         copy.start()
     try:
         yield
+        if copy is not None:
+            copy.join()
     except BaseException:
         if copy is not None:
             copy.kill()
+            copy.join()
         raise
-    if copy is not None:
-        copy.join()
     if copy is None or copy.exitcode:
         work()
 

@@ -66,7 +66,8 @@ class Notes:
         operations: function, places of its arguments and place of its result, in their order.
         start: what stands at the places behind the number of rows and the columns; None for results.
         outputs: places of the outputs by name.
-        columns: the first rows of the columns that they were noted on.
+        columns: the first rows of the columns that they were noted on; none where what becomes of a row may hang on
+            others.
         otherwise: the same for columns with other values; None where any may have them.
     """
 
@@ -99,7 +100,7 @@ class Notes:
 
     def amid(self) -> Amid | None:
         """Return the notes for tables that meet the conditions amid a few of these rows; None where no few do."""
-        for count in AMID:
+        for count in AMID if self.columns else ():
             few = [column[:count] for column in self.columns]
             try:
                 self.replay(few, len(few[0]))
@@ -111,7 +112,7 @@ class Notes:
 
 @dataclass(frozen=True)
 class Amid:
-    """Notes for tables that lack what a condition asks of some row: what becomes of a row hangs on no other.
+    """Notes for tables that lack what a condition asks of some row, of what becomes of a row whatever others there are.
 
     Attributes:
         notes: what is done.
@@ -154,10 +155,11 @@ def noted(function: Callable[[Columns], Results], columns: Columns, levels: Leve
         NotNotedError: it cannot be noted.
     """
     tape, ends, key = taped(function, columns)
+    first = [] if tape.rows_meet(ends) else [one[: max(AMID)] for one in columns]
 
     def notes(operations: Mapping[int, Operation], conditions: Mapping[int, Any], otherwise: Notes | None) -> Notes:
         steps = list(_steps(operations, conditions, ends))
-        return Notes(key, *_placed(steps, len(columns) + 1, ends), [one[: max(AMID)] for one in columns], otherwise)
+        return Notes(key, *_placed(steps, len(columns) + 1, ends), first, otherwise)
 
     plain = notes({place: one for place, one in enumerate(tape.operations) if one is not None}, tape.conditions, None)
     if not levels:
@@ -295,12 +297,12 @@ class Replayed:
             kind.notes = (notes, *(one for one in kind.notes if one is not notes))  # the next table is likely alike
             return found
         result = self._function(designs)
-        if rows < NOTED_FROM:
+        if rows < NOTED_FROM and not kind.notes:
             return result
         kind.calls += 1
         if kind.calls > kind.replays + MOST_CALLS:
             kind.notes, kind.refusal = (), kind.refusal or "tables meet too different conditions"
-        elif not kind.refusal and len(kind.notes) < MOST_NOTES:
+        elif rows >= NOTED_FROM and not kind.refusal and len(kind.notes) < MOST_NOTES:
             if (amid := _amid(kind.notes, columns, result)) is not None:
                 kind.notes += (amid,)
             elif kind.calls > CALLS_BEFORE:

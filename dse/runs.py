@@ -297,15 +297,16 @@ def _check(spread: Parallelism | None) -> None:
 
 
 def _searched(search: Search, progress: ProgressSink | None, stopped: Callable[[], bool]) -> Status:
-    try:
-        with closing(search.steps()) as steps:
-            for point in steps:
+    """Search to the end, or until it is asked for between two stretches: in the middle of one the state is torn."""
+    with closing(search.steps()) as steps:
+        for point in steps:
+            try:
                 if progress is not None:
                     progress(point)
-                if stopped():
-                    return "interrupted"
-    except KeyboardInterrupt:
-        return "interrupted"
+            except KeyboardInterrupt:
+                return "interrupted"
+            if stopped():
+                return "interrupted"
     return "complete"
 
 
@@ -336,7 +337,9 @@ def _write(
     answered: Answered,
 ) -> None:
     """Write what was found; with the state of the search, for one to go on from, where there is one."""
-    outcome, robust = under_draws(outcome, spec, None if search is None else search.spread)
+    # A scheduler is there for the search alone, and may have gone by now.
+    spread = None if search is None or search.spread.backend == "dask" else search.spread
+    outcome, robust = under_draws(outcome, spec, spread)
     resolved = resolved_text(spec, outcome.parameters_read)
     manifest = {
         "schema": SCHEMA,
@@ -409,7 +412,7 @@ def _check_same(path: Path, header: Mapping[str, Any], spec: Spec) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C be asked for, so that it never falls into the middle of a chunk; raise the second."""
+    """Note the first Ctrl-C, to be asked for between stretches; raise the second, which leaves the state on disk."""
     asked = False
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from dse.parallelism import Backend, Parallelism
     from dse.results.store import StoredRun
     from dse.sweep import Spec
+
+
+REMEDIES = "what would make it feasible"
+"""What is looked for where nothing is feasible."""
 
 
 def spread_of(jobs: int | None, backend: str, scheduler: str) -> Parallelism:
@@ -97,11 +103,12 @@ def finish(
     def tell(run: StoredRun, directory: Path) -> None:
         nonlocal told
         _tell(run, directory, output, full)
-        if output is Format.table and not run.found_feasible:
-            why = _remedies(run, asked)
-            emit(output, lambda: remedy_parts(run, why, full=full), lambda: None)
-            sys.stdout.flush()
         told = True
+        if output is Format.table and not run.found_feasible:
+            with telling(REMEDIES):
+                why = _remedies(run, asked)
+                emit(output, lambda: remedy_parts(run, why, full=full), lambda: None)
+                sys.stdout.flush()
 
     with ExitStack() as display:
 
@@ -176,11 +183,26 @@ def _remedies(done: StoredRun, asked: Spec | None) -> RelaxationReport | None:
     counts, status = done.manifest["counts"], done.manifest["status"]
     if done.spec.model is not None or counts["feasible"] or not counts["evaluated"] or status != "complete":
         return None
-    with telling("what would make it feasible"):
+    with telling(REMEDIES), _left_by_ctrl_c():
         why = explain_infeasible(asked or done.spec)
         write_relaxations(why, done.path)
         return why
     return None
+
+
+@contextmanager
+def _left_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end what is done inside, and nothing else."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"dse: {REMEDIES}: interrupted", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_there(path: Path) -> bool:

@@ -2,5 +2,5 @@
 
 Samplers that do not learn are searched in blocks (`blocks`), each a function of the sweep and its place alone, so that
 any process on any machine may do it. Samplers that learn are asked and told in turn (`engine`). What has been found is
-kept on disk as it comes (`journal`).
+kept on disk about once a second (`journal`).
 """

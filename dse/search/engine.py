@@ -1,4 +1,4 @@
-"""The search itself: batch after batch of designs, kept on disk every second or as often as it is asked for.
+"""The search itself: batch after batch of designs, kept on disk about once a second (`Parallelism.keep_every_s`).
 
 Memory does not grow with the number of designs: only the front, the least infeasible designs, counts and a bounded
 sample of the designs stay. What is found depends on the sweep alone, not on how the work was cut, spread or

@@ -1,4 +1,4 @@
-"""The state of a search on disk: what was kept of every batch of designs, written as it is done.
+"""The state of a search on disk: what was kept of its designs, written every second.
 
     <run directory>.unfinished/
         search.json sweep.yaml lock

@@ -54,7 +54,7 @@ def robust_run(
         pick: name of the pick whose inputs are analysed; the knee, or else the first, where None.
         misses: whether the least infeasible designs meet the draws too.
         fractions: whether the shares of the variance of the inputs are estimated, NaN otherwise.
-        progress: told after every design.
+        progress: told after every few designs.
         spread: where designs are evaluated; in this process where None.
 
     Raises:

@@ -31,6 +31,9 @@ SWEEPS = Path(__file__).parents[2] / "sweeps"
 REFUSED = {"two_chips": "flatnonzero"}
 """Why some sweeps are not replayed; all others are."""
 
+MEET = {"capacity_planning", "compression", "edge_8b", "lanes", "packages", "speculation", "splitting"}
+"""Sweeps of which a design may hang on those beside it, as far as operations tell."""
+
 
 def tables(spec, *rows):
     """Return tables of designs drawn from the space of a sweep."""
@@ -63,8 +66,10 @@ def test_shipped_sweeps_are_replayed_bit_for_bit(sweep):
     for notes in (noted(judged, codes_of(first)), noted(judged, codes_of(first), levels)):
         assert same(notes.replay(codes_of(first), 40), evaluator.judged(first))
         amid = notes.amid()
-        assert amid is not None
+        assert (amid is None) == (sweep in MEET)
         for way, designs in ((notes, other), (amid, other), *((amid, other.take([row] * 3)) for row in range(2))):
+            if way is None:
+                continue
             try:
                 found = way.replay(codes_of(designs), designs.rows)
             except MissError:

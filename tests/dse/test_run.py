@@ -207,8 +207,18 @@ def test_ctrl_c_keeps_what_is_done(tmp_path, batch_size):
     assert outcome.status == "interrupted" and outcome.evaluated == 50
 
 
+def test_interrupted_in_the_middle_of_a_stretch_the_state_stays(tmp_path):
+    whole = run(tiny(), out=tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as pressed, pytest.raises(KeyboardInterrupt):
+        pressed.setattr(Evaluator, "evaluate", _interrupt)
+        run(tiny(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    again = resume(tmp_path / "run")
+    assert again.manifest["status"] == "complete" and again.front.equals(whole.front)
+
+
 def test_interrupted_at_once_there_is_still_a_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(Evaluator, "evaluate", _interrupt)
+    monkeypatch.setattr("dse.runs._searched", lambda search, progress, stopped: "interrupted")
     done = run(tiny(), out=tmp_path / "run")
     assert done.manifest["counts"]["evaluated"] == 0 and done.manifest["status"] == "interrupted"
     assert len(done.designs) == len(done.front) == len(done.constraints) == len(done.axes) == 0

@@ -229,7 +229,9 @@ class ArrayEngine:
 
     def _parents(self, pairs: int) -> Rows:
         """Return ``(2, pairs)`` winners of tournaments of two."""
-        drawn = [(self._random.integers(len(self._points), size=(2, pairs)), self._random.random(pairs)) for _ in "12"]
+        drawn = [
+            (self._random.integers(len(self._points), size=(2, pairs)), self._random.random(pairs)) for _ in range(2)
+        ]
         one, other = np.concatenate([places for places, _ in drawn], axis=1)
         wins = tournament(self._objectives, self._violation, self._crowding, one, other)
         toss = np.concatenate([tosses for _, tosses in drawn]) < 0.5

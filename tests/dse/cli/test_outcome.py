@@ -1,5 +1,8 @@
 """What becomes of a run once it is searched: what is printed, written and drawn, in which order, with which status."""
 
+import os
+import signal
+import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -149,6 +152,23 @@ def test_remedies_are_looked_for_where_a_whole_search_found_none(tmp_path, monke
     for other in ({"feasible": 1, "front": 0}, {"evaluated": 0}, {"status": "interrupted"}, {"model": "own"}):
         assert outcome._remedies(stored(tmp_path, **{"feasible": 0, **other}), None) is None, other
     assert len(written) == 2
+
+
+def test_ctrl_c_ends_the_search_for_remedies_alone(tmp_path, monkeypatch, capsys):
+    def pressed(spec):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    noted = []
+    monkeypatch.setattr("dse.analysis.relaxation.constraints.explain_infeasible", pressed)
+    before = signal.signal(signal.SIGINT, lambda *given: noted.append(given))
+    try:
+        assert outcome._remedies(stored(tmp_path, feasible=0), None) is None
+        assert capsys.readouterr().err == "dse: what would make it feasible: interrupted\n"
+        os.kill(os.getpid(), signal.SIGINT)
+        assert len(noted) == 1, "as before"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_files_that_are_opened_first(tmp_path):
