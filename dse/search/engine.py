@@ -236,7 +236,7 @@ class Search:
     def _turns(self) -> Iterator[Progress]:
         """Ask, evaluate and tell; what was found is kept, and the state with it, every now and then."""
         sampler, batch, size = self._work.sampler, self._spec.search.batch_size, self.spread.chunk_rows
-        fresh, first, written = Stretch(self._work), self._place, time.perf_counter()
+        fresh, first = Stretch(self._work), self._place
         place = first
         while True:
             with fresh.clock.part("sample"):
@@ -249,10 +249,9 @@ class Search:
                 with fresh.clock.part("sample"):
                     sampler.tell(Feedback.of(rows.ids, found))
                 place += len(rows)
-            due = self._journal is None or time.perf_counter() - written > self.spread.keep_every_s
-            if place > first and (due or not designs):
+            if place > first and (not designs or self._is_due):
                 yield self._keep(first, place, fresh.keeper(), fresh.clock.parts, ends=not designs)
-                fresh, first, written = Stretch(self._work), place, time.perf_counter()
+                fresh, first = Stretch(self._work), place
             if not designs:
                 return
 
@@ -264,7 +263,7 @@ class Search:
             unsaved = self._unsaved = self._unsaved or Unsaved(first, self._work.keeper())
             unsaved.keeper.merge(keeper)
             unsaved.clock.add(parts)
-        if self._journal is None or ends or time.perf_counter() - self._saved > self.spread.keep_every_s:
+        if ends or self._is_due:
             self._save(last)
         self._keeper.merge(keeper)
         self._place = last
@@ -280,6 +279,11 @@ class Search:
             )
         )
         return self.history[-1]
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether what has been found is to be written by now; always where nothing is written."""
+        return self._journal is None or time.perf_counter() - self._saved > self.spread.keep_every_s
 
     def _save(self, last: int) -> None:
         """Write what has been found since the last time, up to a design (exclusive)."""
