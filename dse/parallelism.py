@@ -237,7 +237,7 @@ class Workers:
             here: what this process, and its copies, do them with.
         """
         pickled = pickle.dumps(make) if self.count > 1 else b""
-        return self.map(_done_with, [(pickled, *task) for task in tasks], here=lambda _, *task: here(*task))
+        return self.map(partial(_done_with, pickled), tasks, here=here)
 
     @contextmanager
     def _mailbox(self) -> Iterator[Path | None]:

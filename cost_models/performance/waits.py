@@ -121,7 +121,7 @@ class Wait:
 
     @cached_property
     def _cases(self) -> tuple[Any, ...]:
-        """What `_share_below` takes."""
+        """What `_share_below` takes beside the time: shares, floors, gammas, and the even case apart from those."""
         if not self.even:
             return self.shares, self.floor_s, self._gamma, ()
         floor_s = self.floor_s[1:] if isinstance(self.floor_s, np.ndarray) and self.floor_s.ndim > 1 else self.floor_s
@@ -140,6 +140,7 @@ def _share_below(
     gamma: tuple[FloatArray, FloatArray, FloatArray],
     even: tuple[FloatArray, ...],
 ) -> FloatArray:
+    """Return `Wait._below` of a time, from `Wait._cases`."""
     from scipy.special import ndtr
 
     mean, shift, root = gamma
